@@ -1,0 +1,225 @@
+#include "common/base/log.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+
+namespace hm::log {
+namespace {
+
+constexpr size_t kRingBytes = 1024 * 1024;
+constexpr size_t kMaxLine = 8 * 1024;
+
+void append_json_text(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t wrote = ::write(fd, text.data(), text.size());
+    if (wrote <= 0) return;  // a full disk or a closed stderr: there is nobody left to tell
+    text.remove_prefix(static_cast<size_t>(wrote));
+  }
+}
+
+class RotatedFile {
+ public:
+  void open(const Options& options) {
+    options_ = options;
+    if (options_.file.empty()) return;
+    fd_ = ::open(options_.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    struct stat info{};
+    if (fd_ >= 0 && ::fstat(fd_, &info) == 0) size_ = static_cast<uint64_t>(info.st_size);
+  }
+
+  void write(std::string_view text) {
+    if (fd_ < 0) return;
+    if (size_ + text.size() > options_.max_file_bytes) rotate();
+    write_all(fd_, text);
+    size_ += text.size();
+  }
+
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+ private:
+  void rotate() {
+    close();
+    const std::string name = options_.file.string();
+    for (int i = options_.keep_files - 1; i >= 1; --i) {
+      const std::string from = i == 1 ? name : fmt::format("{}.{}", name, i - 1);
+      std::rename(from.c_str(), fmt::format("{}.{}", name, i).c_str());
+    }
+    size_ = 0;
+    open(options_);
+  }
+
+  Options options_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+class Logger {
+ public:
+  void start(const Options& options) {
+    const std::lock_guard lock(mutex_);
+    if (thread_.joinable()) return;
+    stopping_ = false;
+    options_ = options;
+    thread_ = std::thread([this] { run(); });
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!thread_.joinable()) return;
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+    thread_ = std::thread();
+  }
+
+  void push(std::string&& line) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (ring_bytes_ + line.size() > kRingBytes) {
+        dropped_.add();
+        return;
+      }
+      ring_bytes_ += line.size();
+      ring_.push_back(std::move(line));
+    }
+    wake_.notify_one();
+  }
+
+  std::atomic<Level> level{Level::info};
+
+ private:
+  void run() {
+    RotatedFile file;
+    file.open(options_);
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [this] { return stopping_ || !ring_.empty(); });
+      if (ring_.empty()) break;
+      std::deque<std::string> batch;
+      batch.swap(ring_);
+      ring_bytes_ = 0;
+      lock.unlock();
+      for (const std::string& line : batch) {
+        if (options_.to_stderr) write_all(STDERR_FILENO, line);
+        file.write(line);
+      }
+      lock.lock();
+    }
+    file.close();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::string> ring_;
+  size_t ring_bytes_ = 0;
+  bool stopping_ = false;
+  Options options_;
+  std::thread thread_;
+  Counter& dropped_ = counters::get("log.dropped");
+};
+
+// Never destroyed: a thread may still log while statics are being torn down.
+Logger& logger() {
+  static Logger* const the_logger = new Logger;
+  return *the_logger;
+}
+
+std::string_view level_name(Level level) {
+  switch (level) {
+    case Level::debug: return "debug";
+    case Level::info: return "info";
+    case Level::warn: return "warn";
+    case Level::error: return "error";
+  }
+  return "info";
+}
+
+}  // namespace
+
+void start(const Options& options) { logger().start(options); }
+void stop() { logger().stop(); }
+void set_level(Level level) { logger().level.store(level, std::memory_order_relaxed); }
+Level level() { return logger().level.load(std::memory_order_relaxed); }
+
+bool parse_level(std::string_view text, Level& out) {
+  for (const Level candidate : {Level::debug, Level::info, Level::warn, Level::error}) {
+    if (text == level_name(candidate)) {
+      out = candidate;
+      return true;
+    }
+  }
+  return false;
+}
+
+Event::Event(Level event_level, std::string_view name) : enabled_(event_level >= log::level()) {
+  if (!enabled_) return;
+  line_ = fmt::format(R"({{"at":"{}","level":"{}","event":)", iso8601_utc(system_clock().wall_us()),
+                      level_name(event_level));
+  append_json_text(line_, name);
+}
+
+Event::~Event() {
+  if (!enabled_) return;
+  line_ += "}\n";
+  logger().push(std::move(line_));
+}
+
+Event& Event::with(std::string_view key, std::string_view value) {
+  if (!enabled_ || line_.size() > kMaxLine) return *this;
+  line_ += ',';
+  append_json_text(line_, key);
+  line_ += ':';
+  append_json_text(line_, value.substr(0, 1024));
+  return *this;
+}
+
+Event& Event::with(const Error& error) {
+  with("error", name_of(error.code)).with("where", error.where);
+  if (error.detail != 0) with("detail", error.detail);
+  return *this;
+}
+
+Event& Event::raw(std::string_view key, std::string_view json) {
+  if (!enabled_ || line_.size() > kMaxLine) return *this;
+  line_ += ',';
+  append_json_text(line_, key);
+  line_ += ':';
+  line_ += json;
+  return *this;
+}
+
+}  // namespace hm::log

@@ -1,0 +1,82 @@
+// One TCP connection that is read and written. TCP_NODELAY is on, always. Held by value by its owner;
+// not movable. Destroying it closes the connection at once, with what was queued unsent.
+//
+// Reading stops while any pause reason is set; the reasons are bits, and reading goes on only when
+// the last one is gone. write() tries the socket first and queues the rest, so an uncongested
+// connection copies nothing.
+//
+// Back-pressure is the owner's: queued() against kHighMark/kLowMark, and on_drained() when the queue
+// has fallen to kLowMark or below after having been above it (and when it becomes empty after
+// shutdown_write() was asked for).
+//
+// Telling the owner something is the last thing a callback does: the owner may destroy the stream
+// there, or bury it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/net/tcp_socket.h"
+
+namespace hm::net {
+
+class Loop;
+
+enum class PauseReason : uint8_t {
+  sink_full = 1,  // the other side's queue is above its high mark
+  handshake = 2,  // somebody is not ready for the bytes yet
+  closing = 4,    // no more bytes are wanted
+};
+
+class TcpStream {
+ public:
+  static constexpr size_t kHighMark = 256 * 1024;
+  static constexpr size_t kLowMark = 64 * 1024;
+  static constexpr size_t kReadSize = 64 * 1024;
+
+  class Owner {
+   public:
+    virtual void on_read(TcpStream& stream, Bytes bytes) = 0;  // bytes die with the call
+    virtual void on_eof(TcpStream& stream) = 0;                // peer's FIN: half-close
+    virtual void on_drained(TcpStream& stream) = 0;
+    virtual void on_broken(TcpStream& stream, Error error) = 0;  // reset and the like; said once
+
+   protected:
+    ~Owner() = default;
+  };
+
+  TcpStream(Loop& loop, Owner& owner);
+  ~TcpStream();
+  TcpStream(const TcpStream&) = delete;
+  TcpStream& operator=(const TcpStream&) = delete;
+
+  void adopt(TcpSocket socket);           // starts paused by nothing, not reading
+  [[nodiscard]] TcpSocket release();      // gives the connection away; queue must be empty
+  [[nodiscard]] bool open() const;        // a socket is here and is not broken
+
+  void start_reading();
+  void pause(PauseReason reason);
+  void resume(PauseReason reason);
+
+  // Never blocks. An error is reported here and not again through on_broken.
+  [[nodiscard]] Result<void> write(Bytes bytes);
+  [[nodiscard]] size_t queued() const;
+
+  void shutdown_write();  // FIN after what is queued
+  void close();           // at once; idempotent
+  void reset();           // RST: the peer learns that it was not an orderly end
+
+  [[nodiscard]] bool read_ended() const;   // on_eof was told
+  [[nodiscard]] bool write_ended() const;  // shutdown_write was asked for
+  [[nodiscard]] Endpoint local() const;
+  [[nodiscard]] Endpoint peer() const;
+
+ private:
+  struct State;
+  State* state_;
+};
+
+}  // namespace hm::net

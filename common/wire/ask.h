@@ -1,0 +1,32 @@
+// What the edge and the interceptor say to each other on 127.0.0.1:8090, besides the CONNECT itself.
+//
+//   edge         CONNECT api.openai.com:443 HTTP/1.1 + Host + the two headers below
+//   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits kAskLimitMs)
+//                HTTP/1.1 200 OK              the origin's TCP connection is open; bytes follow
+//                HTTP/1.1 502 Bad Gateway     the origin cannot be reached; passed to the client
+//                HTTP/1.1 503 ...             full or draining: the edge goes raw
+//
+// The headers end at the interceptor; nothing of them goes to an origin.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace hm::wire {
+
+inline constexpr std::string_view kCallIdHeader = "X-Halton-Call";             // 32 hex digits
+inline constexpr std::string_view kClientPortHeader = "X-Halton-Client-Port";  // decimal
+
+// Reserved names, answered by the interceptor itself (RFC 2606: .invalid resolves nowhere).
+// Knock: 200 and close, when calls would be metered; 503 when they would not. The edge's health gate
+// knocks on the same door that calls use.
+inline constexpr std::string_view kKnockHost = "knock.halton-meter.invalid";
+inline constexpr std::string_view kSelfTestHost = "selftest.halton-meter.invalid";
+
+inline constexpr int64_t kAskLimitMs = 300;         // for the 102
+inline constexpr int64_t kFirstAnswerLimitMs = 10'000;  // for the first byte back after the hello
+
+// First line of every control request: "hm/1 status". Answers are key=value lines.
+inline constexpr std::string_view kControlVersion = "hm/1";
+
+}  // namespace hm::wire

@@ -1,0 +1,46 @@
+// The two SSL_CTX of the process. Origin verification is always on; there is no switch.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "common/base/result.h"
+
+namespace hm::tls {
+
+// Towards clients: TLS 1.2 and 1.3, certificate chosen per connection after the pause, session
+// tickets on, no early data.
+class ClientSideContext {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<ClientSideContext>> create();
+  ~ClientSideContext();
+  void* raw() const { return context_; }  // SSL_CTX*, for the engine
+
+ private:
+  explicit ClientSideContext(void* context) : context_(context) {}
+  void* context_;
+};
+
+// Towards origins: TLS 1.2 and 1.3, roots of the system (the first of Debian's, Fedora's, ... bundle
+// files that exists) plus `extra_roots`, name checked, no client certificate ever sent.
+class OriginSideContext {
+ public:
+  struct Options {
+    std::filesystem::path system_roots;  // empty: the system's own places
+    std::filesystem::path extra_roots;   // PEM, may be empty
+  };
+  // Blocks (reads files): before the loop runs.
+  [[nodiscard]] static Result<std::unique_ptr<OriginSideContext>> create(const Options& options);
+  ~OriginSideContext();
+  void* raw() const { return context_; }
+
+ private:
+  explicit OriginSideContext(void* context) : context_(context) {}
+  void* context_;
+};
+
+// Path of the system's root bundle, empty when none was found.
+[[nodiscard]] std::filesystem::path system_root_bundle();
+
+}  // namespace hm::tls
