@@ -1,6 +1,6 @@
 // What an observer says about the exchanges of one client connection. One exchange is a request and
-// its response; HTTP/1.1 has one at a time (or several in a row when pipelined), HTTP/2 many at once.
-// Events are pushed while bytes pass; nothing is stored here. All spans die with the call.
+// its response; HTTP/1.1 has one at a time (or several in a row when pipelined), HTTP/2 many at
+// once. Events are pushed while bytes pass; nothing is stored here. All spans die with the call.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +50,8 @@ enum class EndKind : uint8_t {
 class ExchangeEvents {
  public:
   virtual void on_request_head(ExchangeId id, const RequestHead& head) = 0;
-  virtual void on_request_body(ExchangeId id, Bytes body) = 0;  // transfer coding undone, content not
+  virtual void on_request_body(ExchangeId id,
+                               Bytes body) = 0;  // transfer coding undone, content not
   virtual void on_request_end(ExchangeId id) = 0;
   virtual void on_interim(ExchangeId id, int status) = 0;  // 1xx but 101
   virtual void on_response_head(ExchangeId id, const ResponseHead& head) = 0;
