@@ -12,7 +12,11 @@ std::string_view find(const std::vector<Header>& headers, std::string_view name)
 
 }  // namespace
 
-std::string_view RequestHead::header(std::string_view name) const { return find(headers, name); }
-std::string_view ResponseHead::header(std::string_view name) const { return find(headers, name); }
+std::string_view RequestHead::header(std::string_view name) const {
+  return find(headers, name);
+}
+std::string_view ResponseHead::header(std::string_view name) const {
+  return find(headers, name);
+}
 
 }  // namespace hm::http

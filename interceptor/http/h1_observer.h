@@ -4,6 +4,11 @@
 // The two directions must be fed in an order in which the connection can have carried them: a
 // response only after the head of its request. How each direction is cut does not matter.
 //
+// A response that is whole before its request is (413, 401, 429) ends the exchange there and then;
+// what the client still uploads for it is read but not told. Trailers are told of responses only.
+// What a client sends between a request for another protocol and its answer is held, up to
+// max_head.
+//
 // Kept: one unfinished head per direction (or trailer section), and one small entry per request
 // that has no whole response yet. Bodies are pushed on as spans of the input and never kept.
 //

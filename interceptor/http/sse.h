@@ -53,7 +53,8 @@ class SseParser {
   enum class State : uint8_t { bom, line_start, field, after_colon, value, skip };
   enum class Field : uint8_t { other, event, data, id };
 
-  size_t take(Bytes bytes);  // consumes at least one byte, returns how many
+  size_t take(Bytes bytes);  // one step; returns how many bytes it used up
+  void begin_value();
   void take_value(Bytes run);
   void begin_plain();
   void watch_braces(Bytes run);
