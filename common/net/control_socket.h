@@ -1,6 +1,6 @@
 // The unix socket that status and doctor talk to: one request line in, one answer out, close. Mode
-// 0600, and the peer's uid must be ours (SO_PEERCRED). A request is at most 4 KiB and must come within
-// 2 s; an answer may be large. At most 64 connections at a time.
+// 0600, and the peer's uid must be ours (SO_PEERCRED). A request is at most 4 KiB and must come
+// within 2 s; an answer may be large. At most 64 connections at a time.
 #pragma once
 
 #include <cstdint>

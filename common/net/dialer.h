@@ -1,6 +1,6 @@
 // Opens one TCP connection to a name: resolves on the pool, tries the addresses the way RFC 8305
-// (happy eyeballs) says, optionally through an upstream HTTP proxy (CONNECT), all under one deadline.
-// Destroying the Dialer cancels the attempt. One dial at a time.
+// (happy eyeballs) says, optionally through an upstream HTTP proxy (CONNECT), all under one
+// deadline. Destroying the Dialer cancels the attempt. One dial at a time.
 #pragma once
 
 #include <cstdint>

@@ -32,7 +32,7 @@ class Loop {
     bury_erased(object.release(), [](void* raw) { delete static_cast<T*>(raw); });
   }
 
-  [[nodiscard]] int64_t now_us() const;  // steady, cached per loop turn
+  [[nodiscard]] int64_t now_us() const;  // steady (CLOCK_MONOTONIC)
   [[nodiscard]] uv_loop_s* raw() { return loop_; }
 
  private:

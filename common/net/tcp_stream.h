@@ -1,13 +1,14 @@
-// One TCP connection that is read and written. TCP_NODELAY is on, always. Held by value by its owner;
-// not movable. Destroying it closes the connection at once, with what was queued unsent.
+// One TCP connection that is read and written. TCP_NODELAY is on, always. Held by value by its
+// owner; not movable. Destroying it closes the connection at once, with what was queued unsent.
 //
 // Reading stops while any pause reason is set; the reasons are bits, and reading goes on only when
 // the last one is gone. write() tries the socket first and queues the rest, so an uncongested
 // connection copies nothing.
 //
-// Back-pressure is the owner's: queued() against kHighMark/kLowMark, and on_drained() when the queue
-// has fallen to kLowMark or below after having been above it (and when it becomes empty after
-// shutdown_write() was asked for).
+// Back-pressure is the owner's: queued() against kHighMark/kLowMark, and on_drained() when the
+// queue has fallen to kLowMark or below after having been above it, and, once, when everything and
+// the FIN have gone out after shutdown_write() was asked for (from the loop, also if nothing was
+// queued).
 //
 // Telling the owner something is the last thing a callback does: the owner may destroy the stream
 // there, or bury it.
@@ -53,9 +54,9 @@ class TcpStream {
   TcpStream(const TcpStream&) = delete;
   TcpStream& operator=(const TcpStream&) = delete;
 
-  void adopt(TcpSocket socket);           // starts paused by nothing, not reading
-  [[nodiscard]] TcpSocket release();      // gives the connection away; queue must be empty
-  [[nodiscard]] bool open() const;        // a socket is here and is not broken
+  void adopt(TcpSocket socket);       // starts paused by nothing, not reading
+  [[nodiscard]] TcpSocket release();  // gives the connection away; queue must be empty
+  [[nodiscard]] bool open() const;    // a socket is here and is not broken
 
   void start_reading();
   void pause(PauseReason reason);
@@ -65,9 +66,14 @@ class TcpStream {
   [[nodiscard]] Result<void> write(Bytes bytes);
   [[nodiscard]] size_t queued() const;
 
-  void shutdown_write();  // FIN after what is queued
+  void shutdown_write();  // FIN after what is queued; never calls the owner from within
   void close();           // at once; idempotent
   void reset();           // RST: the peer learns that it was not an orderly end
+
+  // After the stream broke: what the kernel had already received and nobody has read, 0 at the end.
+  // A peer that answers early and closes (413 to a long upload) breaks our write, yet its answer is
+  // there. Never blocks.
+  [[nodiscard]] size_t read_rest(MutBytes into);
 
   [[nodiscard]] bool read_ended() const;   // on_eof was told
   [[nodiscard]] bool write_ended() const;  // shutdown_write was asked for

@@ -1,11 +1,12 @@
 // Two connections spliced both ways: the raw path of both processes. Bytes pass unchanged, each
-// direction has back-pressure (TcpStream's marks), half-close is passed on in each direction, a reset
-// is passed on as a reset. The tunnel ends when both directions have ended or either side breaks.
+// direction has back-pressure (TcpStream's marks), half-close is passed on in each direction, a
+// reset is passed on as a reset. The tunnel ends when both directions have ended or either side
+// breaks.
 //
-// Rescue: until the first byte has come back from the far side the tunnel can keep a copy of what the
-// near side sent (the first flight). If the far side ends, breaks, or stays silent for too long after
-// the first near byte, the owner is told on_far_lost() and may give another far side, which is sent
-// the same bytes; the near side notices nothing.
+// Rescue: until the first byte has come back from the far side the tunnel can keep a copy of what
+// the near side sent (the first flight). If the far side ends, breaks, or stays silent for too long
+// after the first near byte, the owner is told on_far_lost() and may give another far side, which
+// is sent the same bytes; the near side notices nothing.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ struct TunnelEnd {
   int64_t bytes_down = 0;  // far to near
   bool clean = false;      // both directions ended with a FIN
   bool far_answered = false;
-  // The far side went away (reset, or EOF while the near side was still open) after it had answered.
+  // The far side went away (reset, or EOF while the near side was still open) after it had
+  // answered.
   bool far_broke = false;
 };
 

@@ -1,6 +1,7 @@
-// A job on libuv's thread pool: DNS, disk, /proc walks. `job` runs on a pool thread and may touch only
-// what it owns; `done` runs on the loop with the job's result, unless the Work was destroyed or
-// cancel()led first: then the result is thrown away when the job ends. One job at a time per Work.
+// A job on libuv's thread pool: DNS, disk, /proc walks. `job` runs on a pool thread and may touch
+// only what it owns; `done` runs on the loop with the job's result, unless the Work was destroyed
+// or cancel()led first: then the result is thrown away when the job ends. One job at a time per
+// Work.
 #pragma once
 
 #include <functional>

@@ -1,0 +1,295 @@
+#include "common/net/tcp_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <list>
+#include <utility>
+#include <vector>
+
+#include "common/net/loop.h"
+#include "common/net/sockaddr.h"
+#include "common/net/uv_handle.h"
+
+namespace hm::net {
+
+struct TcpStream::State {
+  using Chunk = std::vector<uint8_t>;
+
+  // One at a time is with libuv; what is written meanwhile collects in `waiting`, in chunks of up
+  // to kReadSize, so that many small writes against a slow peer become few requests.
+  struct WriteRequest {
+    uv_write_t raw{};
+    Chunk bytes;
+  };
+
+  Loop& loop;
+  Owner& owner;
+  TcpStream& self;
+  Handle<uv_tcp_t> handle;
+  std::list<Chunk> waiting;
+  size_t waiting_bytes = 0;
+  uint8_t pauses = 0;
+  bool reading_wanted = false;
+  bool reading = false;
+  bool read_ended = false;
+  bool write_ended = false;
+  bool write_under_way = false;
+  bool above_low = false;  // the owner is due an on_drained
+  bool broken = false;
+
+  State(Loop& the_loop, Owner& the_owner, TcpStream& the_self)
+      : loop(the_loop), owner(the_owner), self(the_self) {}
+
+  [[nodiscard]] uv_stream_t* stream() const { return reinterpret_cast<uv_stream_t*>(handle.get()); }
+
+  [[nodiscard]] size_t queued() const {
+    return waiting_bytes + (handle ? uv_stream_get_write_queue_size(stream()) : 0);
+  }
+
+  [[nodiscard]] int descriptor() const {
+    uv_os_fd_t descriptor = -1;
+    if (handle) uv_fileno(reinterpret_cast<const uv_handle_t*>(handle.get()), &descriptor);
+    return descriptor;
+  }
+
+  // libuv's state follows what is wanted and what stands against it.
+  void update_reading() {
+    const bool should = handle && !broken && reading_wanted && !read_ended && pauses == 0;
+    if (should == reading) return;
+    reading = should;
+    if (should)
+      uv_read_start(stream(), on_memory, on_bytes);
+    else if (handle)
+      uv_read_stop(stream());
+  }
+
+  void mark_broken() {
+    broken = true;
+    waiting.clear();
+    waiting_bytes = 0;
+    update_reading();
+  }
+
+  // Tells the owner: the caller returns at once.
+  void break_down(int64_t status, const char* where) {
+    if (broken) return;
+    mark_broken();
+    owner.on_broken(self, error_of(status, where));
+  }
+
+  void close() {
+    handle.reset();
+    waiting.clear();
+    waiting_bytes = 0;
+    reading = false;
+    reading_wanted = false;
+    write_under_way = false;
+  }
+
+  static void on_memory(uv_handle_t* handle, size_t /*suggested*/, uv_buf_t* buffer) {
+    *buffer =
+        uv_buf_init(reinterpret_cast<char*>(shared_of(handle->loop).read_buffer.get()), kReadSize);
+  }
+
+  static void on_bytes(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+    auto* state = static_cast<State*>(stream->data);
+    if (state == nullptr || count == 0) return;  // 0: nothing there after all
+    if (count > 0) {
+      state->owner.on_read(state->self, {reinterpret_cast<const uint8_t*>(buffer->base),
+                                         static_cast<size_t>(count)});
+      return;
+    }
+    if (count == UV_EOF) {
+      state->read_ended = true;
+      state->update_reading();
+      state->owner.on_eof(state->self);
+      return;
+    }
+    state->break_down(count, "tcp_stream.read");
+  }
+
+  // Hands the next chunk to libuv. Not 0: the connection broke, and nobody has been told yet.
+  int send_next() {
+    auto request = std::make_unique<WriteRequest>();
+    request->bytes = std::move(waiting.front());
+    waiting.pop_front();
+    waiting_bytes -= request->bytes.size();
+    request->raw.data = request.get();
+    const uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(request->bytes.data()),
+                                        static_cast<unsigned>(request->bytes.size()));
+    const int status = uv_write(&request->raw, stream(), &buffer, 1, on_written);
+    if (status != 0) return status;
+    request.release();  // frees itself in on_written
+    write_under_way = true;
+    return 0;
+  }
+
+  static void on_written(uv_write_t* raw, int status) {
+    const std::unique_ptr<WriteRequest> request(static_cast<WriteRequest*>(raw->data));
+    auto* state = static_cast<State*>(raw->handle->data);
+    if (state == nullptr) return;
+    state->write_under_way = false;
+    if (state->broken) return;
+    if (status != 0) return state->break_down(status, "tcp_stream.write");
+    if (!state->waiting.empty()) {
+      const int next = state->send_next();
+      if (next != 0) return state->break_down(next, "tcp_stream.write");
+    } else if (state->write_ended) {
+      state->above_low = false;  // on_shut tells it
+      return state->send_fin();
+    }
+    if (state->above_low && state->queued() <= kLowMark) {
+      state->above_low = false;
+      state->owner.on_drained(state->self);
+    }
+  }
+
+  void send_fin() {
+    auto request = std::make_unique<uv_shutdown_t>();
+    const int status = uv_shutdown(request.get(), stream(), on_shut);
+    if (status != 0) return break_down(status, "tcp_stream.shutdown");
+    request.release();  // frees itself in on_shut
+  }
+
+  static void on_shut(uv_shutdown_t* raw, int status) {
+    const std::unique_ptr<uv_shutdown_t> request(raw);
+    auto* state = static_cast<State*>(raw->handle->data);
+    if (state == nullptr || state->broken) return;
+    if (status != 0) return state->break_down(status, "tcp_stream.shutdown");
+    state->owner.on_drained(state->self);
+  }
+
+  void enqueue(Bytes bytes) {
+    waiting_bytes += bytes.size();
+    while (!bytes.empty()) {
+      if (waiting.empty() || waiting.back().size() >= kReadSize) waiting.emplace_back();
+      Chunk& last = waiting.back();
+      const size_t part = std::min(bytes.size(), kReadSize - last.size());
+      last.insert(last.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(part));
+      bytes = bytes.subspan(part);
+    }
+  }
+};
+
+TcpStream::TcpStream(Loop& loop, Owner& owner) : state_(new State(loop, owner, *this)) {}
+
+TcpStream::~TcpStream() {
+  state_->close();
+  delete state_;
+}
+
+void TcpStream::adopt(TcpSocket socket) {
+  state_->close();
+  state_->handle = Handle<uv_tcp_t>(socket.release());
+  if (state_->handle) state_->handle->data = state_;
+  state_->pauses = 0;
+  state_->read_ended = false;
+  state_->write_ended = false;
+  state_->above_low = false;
+  state_->broken = false;
+}
+
+TcpSocket TcpStream::release() {
+  assert(queued() == 0 && !state_->write_ended);
+  state_->reading_wanted = false;
+  state_->update_reading();
+  if (state_->handle) state_->handle->data = nullptr;
+  return TcpSocket(state_->handle.release());
+}
+
+bool TcpStream::open() const {
+  return static_cast<bool>(state_->handle) && !state_->broken;
+}
+
+void TcpStream::start_reading() {
+  state_->reading_wanted = true;
+  state_->update_reading();
+}
+
+void TcpStream::pause(PauseReason reason) {
+  state_->pauses = static_cast<uint8_t>(state_->pauses | static_cast<uint8_t>(reason));
+  state_->update_reading();
+}
+
+void TcpStream::resume(PauseReason reason) {
+  state_->pauses = static_cast<uint8_t>(state_->pauses & ~static_cast<uint8_t>(reason));
+  state_->update_reading();
+}
+
+Result<void> TcpStream::write(Bytes bytes) {
+  if (!open() || state_->write_ended) return fail(Code::closed, "tcp_stream.write");
+  if (bytes.empty()) return {};
+  if (!state_->write_under_way) {
+    const uv_buf_t buffer =
+        uv_buf_init(reinterpret_cast<char*>(const_cast<uint8_t*>(bytes.data())),
+                    static_cast<unsigned>(std::min<size_t>(bytes.size(), 1U << 30)));
+    const int sent = uv_try_write(state_->stream(), &buffer, 1);
+    if (sent < 0 && sent != UV_EAGAIN) {
+      state_->mark_broken();
+      return fail_with(sent, "tcp_stream.write");
+    }
+    if (sent > 0) bytes = bytes.subspan(static_cast<size_t>(sent));
+    if (bytes.empty()) return {};
+  }
+  state_->enqueue(bytes);
+  if (!state_->write_under_way) {
+    const int status = state_->send_next();
+    if (status != 0) {
+      state_->mark_broken();
+      return fail_with(status, "tcp_stream.write");
+    }
+  }
+  if (state_->queued() > kLowMark) state_->above_low = true;
+  return {};
+}
+
+size_t TcpStream::queued() const {
+  return state_->queued();
+}
+
+void TcpStream::shutdown_write() {
+  if (!open() || state_->write_ended) return;
+  state_->write_ended = true;
+  if (!state_->write_under_way) state_->send_fin();
+}
+
+void TcpStream::close() {
+  state_->close();
+}
+
+void TcpStream::reset() {
+  // Not uv_tcp_close_reset(): it refuses once a shutdown was asked for, and does no more than this.
+  const linger abort{.l_onoff = 1, .l_linger = 0};
+  const int descriptor = state_->descriptor();
+  if (descriptor >= 0) setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  state_->close();
+}
+
+size_t TcpStream::read_rest(MutBytes into) {
+  const int descriptor = state_->descriptor();
+  if (descriptor < 0 || state_->read_ended || into.empty()) return 0;
+  ssize_t got = -1;
+  do {
+    got = recv(descriptor, into.data(), into.size(), MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  return got > 0 ? static_cast<size_t>(got) : 0;
+}
+
+bool TcpStream::read_ended() const {
+  return state_->read_ended;
+}
+bool TcpStream::write_ended() const {
+  return state_->write_ended;
+}
+
+Endpoint TcpStream::local() const {
+  return local_address(state_->descriptor()).endpoint();
+}
+Endpoint TcpStream::peer() const {
+  return peer_address(state_->descriptor()).endpoint();
+}
+
+}  // namespace hm::net
