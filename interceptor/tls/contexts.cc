@@ -1,0 +1,99 @@
+#include "interceptor/tls/contexts.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <array>
+#include <system_error>
+
+#include "common/base/fs.h"
+#include "interceptor/tls/engine_state.h"
+#include "interceptor/tls/x509_tools.h"
+
+namespace hm::tls {
+namespace {
+
+// Debian, Ubuntu, Arch, Alpine; Fedora, RHEL; openSUSE; newer Fedora; BSD-like layouts. Our own
+// SSL_CERT_FILE is no source: it may well name the bundle that we made for clients.
+constexpr std::array<const char*, 5> kSystemBundles{
+    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem"};
+
+bssl::UniquePtr<SSL_CTX> make_context() {
+  bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_method()));
+  if (context == nullptr || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
+      SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) != 1)
+    return nullptr;
+  // No store of sessions: towards clients tickets do the same without memory of ours.
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  return context;
+}
+
+// How many roots were added.
+Result<size_t> add_roots(X509_STORE* store, const std::filesystem::path& file) {
+  auto pem = read_file(file);
+  if (!pem) return std::unexpected(pem.error());
+  size_t added = 0;
+  for (const bssl::UniquePtr<X509>& root : read_certificates(*pem))
+    if (X509_STORE_add_cert(store, root.get()) == 1) ++added;
+  return added;
+}
+
+}  // namespace
+
+std::filesystem::path system_root_bundle() {
+  for (const char* path : kSystemBundles) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(path, error) &&
+        std::filesystem::file_size(path, error) > 0 && !error)
+      return path;
+  }
+  return {};
+}
+
+Result<std::unique_ptr<ClientSideContext>> ClientSideContext::create() {
+  bssl::UniquePtr<SSL_CTX> context = make_context();
+  if (context == nullptr) return fail(Code::library, "tls.contexts.client", take_library_error());
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+  install_client_side_callbacks(context.get());
+  return std::unique_ptr<ClientSideContext>(new ClientSideContext(context.release()));
+}
+
+ClientSideContext::~ClientSideContext() {
+  SSL_CTX_free(static_cast<SSL_CTX*>(context_));
+}
+
+Result<std::unique_ptr<OriginSideContext>> OriginSideContext::create(const Options& options) {
+  bssl::UniquePtr<SSL_CTX> context = make_context();
+  if (context == nullptr) return fail(Code::library, "tls.contexts.origin", take_library_error());
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  install_origin_side_callbacks(context.get());
+
+  X509_STORE* store = SSL_CTX_get_cert_store(context.get());
+  // A company's file may hold its issuing CA alone, without the root above it.
+  X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+
+  size_t roots = 0;
+  const std::filesystem::path system =
+      options.system_roots.empty() ? system_root_bundle() : options.system_roots;
+  if (!system.empty()) {
+    // A minimal container has no roots; extra ones may still make us useful.
+    if (const auto added = add_roots(store, system)) roots += *added;
+  }
+  if (!options.extra_roots.empty()) {
+    const auto added = add_roots(store, options.extra_roots);
+    if (!added) return std::unexpected(added.error());
+    if (*added == 0) return fail(Code::malformed, "tls.contexts.extra_roots");
+    roots += *added;
+  }
+  take_library_error();
+  if (roots == 0) return fail(Code::not_found, "tls.contexts.roots");
+  return std::unique_ptr<OriginSideContext>(new OriginSideContext(context.release()));
+}
+
+OriginSideContext::~OriginSideContext() {
+  SSL_CTX_free(static_cast<SSL_CTX*>(context_));
+}
+
+}  // namespace hm::tls

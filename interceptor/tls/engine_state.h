@@ -1,0 +1,28 @@
+// What BoringSSL's callbacks and the Engine tell each other about one connection. Private to this
+// folder. Each SSL carries a pointer to its state as application data.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <string>
+
+#include "interceptor/tls/client_hello.h"
+
+namespace hm::tls {
+
+struct EngineState {
+  bool paused = false;    // the hello was read, answer() is awaited
+  bool answered = false;  // answer() came: the handshake may go on
+  ClientHello hello;
+  std::string chosen_alpn;  // by the origin; empty for none
+  bool certificate_requested = false;
+  int alert = -1;  // last alert of the peer that was not an orderly end
+};
+
+void install_client_side_callbacks(SSL_CTX* context);
+void install_origin_side_callbacks(SSL_CTX* context);
+
+// The oldest entry of BoringSSL's error queue, packed; empties the queue.
+int64_t take_library_error();
+
+}  // namespace hm::tls
