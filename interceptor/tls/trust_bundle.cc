@@ -1,0 +1,96 @@
+#include "interceptor/tls/trust_bundle.h"
+
+#include <sys/stat.h>
+
+#include "common/base/fs.h"
+#include "interceptor/tls/contexts.h"
+
+namespace hm::tls {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPackage =
+    R"py("""Root certificates of this machine and the local CA of Halton Meter.
+
+Stands in for certifi while a program runs under `halton-meter run` or with its environment.
+"""
+import os as _os
+
+__all__ = ["contents", "where"]
+__version__ = "2099.1.1"
+
+
+def where():
+    return _os.path.join(_os.path.dirname(_os.path.abspath(__file__)), "cacert.pem")
+
+
+def contents():
+    with open(where(), encoding="utf-8") as bundle:
+        return bundle.read()
+)py";
+
+// PEM text with line ends mended, and without the mark (the roots may come from an older bundle).
+void append_roots(std::string& out, std::string_view pem) {
+  while (!pem.empty()) {
+    const size_t end = pem.find('\n');
+    std::string_view line = pem.substr(0, end);
+    pem.remove_prefix(end == std::string_view::npos ? pem.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.find(kBundleMark) != std::string_view::npos) continue;
+    out.append(line);
+    out.push_back('\n');
+  }
+}
+
+std::string marked(const std::string& authority_pem) {
+  std::string out = "\n# ";
+  out.append(kBundleMark);
+  out.push_back('\n');
+  out.append(authority_pem);
+  if (!out.ends_with('\n')) out.push_back('\n');
+  return out;
+}
+
+Result<bool> replace_if_different(const fs::path& path, std::string_view content) {
+  if (const auto there = read_file(path, 64 * 1024 * 1024); there && *there == content)
+    return false;
+  if (auto wrote = replace_file(path, content, 0644); !wrote) return std::unexpected(wrote.error());
+  return true;
+}
+
+}  // namespace
+
+Result<bool> refresh_trust_bundle(const TrustBundleSources& sources, const fs::path& bundle) {
+  const fs::path system =
+      sources.system_roots.empty() ? system_root_bundle() : sources.system_roots;
+  if (system.empty()) return fail(Code::not_found, "trust_bundle.system_roots");
+  const auto roots = read_file(system);
+  if (!roots) return fail(Code::not_found, "trust_bundle.system_roots", roots.error().detail);
+
+  std::string content;
+  append_roots(content, *roots);
+  for (const fs::path& extra : sources.extra_roots) {
+    const auto more = read_file(extra);
+    if (!more) return std::unexpected(more.error());
+    content.push_back('\n');
+    append_roots(content, *more);
+  }
+  content += marked(sources.authority_pem);
+
+  if (auto there = ensure_dir(bundle.parent_path(), 0755); !there)
+    return std::unexpected(there.error());
+  const auto package = replace_if_different(bundle.parent_path() / "__init__.py", kPackage);
+  if (!package) return package;
+  const auto certificates = replace_if_different(bundle, content);
+  if (!certificates) return certificates;
+  return *package || *certificates;
+}
+
+bool trust_bundle_holds(const fs::path& bundle, const std::string& authority_pem) {
+  const auto content = read_file(bundle, 64 * 1024 * 1024);
+  if (!content || !content->ends_with(marked(authority_pem))) return false;
+  return content->find(kBundleMark) == content->rfind(kBundleMark);
+}
+
+}  // namespace hm::tls
