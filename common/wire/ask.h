@@ -1,6 +1,7 @@
-// What the edge and the interceptor say to each other on 127.0.0.1:8090, besides the CONNECT itself.
+// What the edge and the interceptor say to each other on 127.0.0.1:8090, besides the CONNECT
+// itself.
 //
-//   edge         CONNECT api.openai.com:443 HTTP/1.1 + Host + the two headers below
+//   edge         CONNECT api.openai.com:443 HTTP/1.1 + Host + the three headers below
 //   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits kAskLimitMs)
 //                HTTP/1.1 200 OK              the origin's TCP connection is open; bytes follow
 //                HTTP/1.1 502 Bad Gateway     the origin cannot be reached; passed to the client
@@ -16,14 +17,15 @@ namespace hm::wire {
 
 inline constexpr std::string_view kCallIdHeader = "X-Halton-Call";             // 32 hex digits
 inline constexpr std::string_view kClientPortHeader = "X-Halton-Client-Port";  // decimal
+inline constexpr std::string_view kEdgePortHeader = "X-Halton-Edge-Port";  // the port it came to
 
 // Reserved names, answered by the interceptor itself (RFC 2606: .invalid resolves nowhere).
-// Knock: 200 and close, when calls would be metered; 503 when they would not. The edge's health gate
-// knocks on the same door that calls use.
+// Knock: 200 and close, when calls would be metered; 503 when they would not. The edge's health
+// gate knocks on the same door that calls use.
 inline constexpr std::string_view kKnockHost = "knock.halton-meter.invalid";
 inline constexpr std::string_view kSelfTestHost = "selftest.halton-meter.invalid";
 
-inline constexpr int64_t kAskLimitMs = 300;         // for the 102
+inline constexpr int64_t kAskLimitMs = 300;             // for the 102
 inline constexpr int64_t kFirstAnswerLimitMs = 10'000;  // for the first byte back after the hello
 
 // First line of every control request: "hm/1 status". Answers are key=value lines.
