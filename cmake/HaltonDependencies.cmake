@@ -33,8 +33,23 @@ target_compile_definitions(dep_tomlplusplus INTERFACE TOML_EXCEPTIONS=0)
 add_library(dep::tomlplusplus ALIAS dep_tomlplusplus)
 
 find_path(RAPIDJSON_INCLUDE_DIR rapidjson/document.h REQUIRED)
+# RapidJSON 1.1.0 assigns to a const member, which clang 19 refuses, and adds to a null pointer, which
+# UBSan stops. Used is a copy with these two lines mended.
+file(COPY "${RAPIDJSON_INCLUDE_DIR}/rapidjson" DESTINATION "${CMAKE_BINARY_DIR}/patched"
+     PATTERN document.h EXCLUDE PATTERN stack.h EXCLUDE)
+function(hm_mend_rapidjson file fault better)
+  file(READ "${RAPIDJSON_INCLUDE_DIR}/rapidjson/${file}" text)
+  string(REPLACE "${fault}" "${better}" text "${text}")
+  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/patched/rapidjson/${file}" CONTENT "${text}" @ONLY)
+endfunction()
+hm_mend_rapidjson(document.h
+  "GenericStringRef& operator=(const GenericStringRef& rhs) { s = rhs.s; length = rhs.length; }"
+  "GenericStringRef& operator=(const GenericStringRef&) = delete;")
+hm_mend_rapidjson(internal/stack.h
+  "if (RAPIDJSON_UNLIKELY(stackTop_ + sizeof(T) * count > stackEnd_))"
+  "if (RAPIDJSON_UNLIKELY(static_cast<std::ptrdiff_t>(sizeof(T) * count) > stackEnd_ - stackTop_))")
 add_library(dep_rapidjson INTERFACE)
-target_include_directories(dep_rapidjson SYSTEM INTERFACE ${RAPIDJSON_INCLUDE_DIR})
+target_include_directories(dep_rapidjson SYSTEM BEFORE INTERFACE "${CMAKE_BINARY_DIR}/patched")
 add_library(dep::rapidjson ALIAS dep_rapidjson)
 
 find_path(CXXOPTS_INCLUDE_DIR cxxopts.hpp REQUIRED)

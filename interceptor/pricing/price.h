@@ -34,7 +34,8 @@ struct PriceResult {
   // unit_not_in_usage, no_period, malformed_usage, overflow, or the record's own bucket_doubt.
   std::string reason;
 
-  // By our card: the sum of the lines. Only when state is priced.
+  // By our card: the sum of the lines. Only when state is priced (and the flags do not hold
+  // provider_cost_only: then only the provider knows).
   int64_t pico_usd = 0;
   std::vector<PriceLine> lines;
 
@@ -54,7 +55,7 @@ struct PriceResult {
   std::string geo;  // multiplier used: us, regional; empty = none
   // The figure is ours and right by the list, but the bill may differ (prepaid tier, list price
   // that lapsed, charge per container): prepaid_tier, stale_rate, not_covered, search_tokens,
-  // extra_usage_tier, provider_cost_differs.
+  // extra_usage_tier, provider_cost_differs, provider_cost_only.
   std::vector<std::string> flags;
 };
 

@@ -6,15 +6,19 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
 
 namespace hm::pricing {
+
+class IdPattern;
 
 using Day = int32_t;  // UTC days since 1970-01-01
 
@@ -87,8 +91,9 @@ class RateCard {
 
   // This card with a user's overrides in front of it. The text has the card's shape, all parts
   // optional: "models" (matched first; a model that the card has is replaced from the override's
-  // first day on), "providers" (per_call), "discounts" ({"openai": "9/10"}). Unknown fields are
-  // errors.
+  // first day on), "aliases" ({"openai": {"my-gpt": "gpt-5.5"}}), "providers" (per_call),
+  // "discounts"
+  // ({"openai": "9/10"}, on everything). Unknown fields are errors. Only here may 0 be a price.
   [[nodiscard]] Result<RateCard> with_overrides(std::string_view json,
                                                 std::string* why = nullptr) const;
 
@@ -122,7 +127,7 @@ class RateCard {
   friend class CardReader;
   struct Index {  // of one provider; positions in entries_
     std::unordered_map<std::string, size_t> exact;
-    std::vector<size_t> patterns;
+    std::vector<std::pair<size_t, std::shared_ptr<const IdPattern>>> patterns;
   };
   struct Layer {  // 0 the overrides, 1 the card
     std::map<std::string, Index, std::less<>> providers;
