@@ -1,5 +1,5 @@
-// Turns what the observer of one connection says into CallRecords: one CallMeter per exchange that a
-// provider's table names, nothing for the rest. Lives on the relay loop, owned by the tap, which
+// Turns what the observer of one connection says into CallRecords: one CallMeter per exchange that
+// a provider's table names, nothing for the rest. Lives on the relay loop, owned by the tap, which
 // guards every call (noexcept, purse). The sink, the clock and the provider must outlive it.
 #pragma once
 
@@ -15,8 +15,8 @@
 
 namespace hm::meter {
 
-// What is known of the connection; the attribution may become known after the first request began, so
-// it is read when a record is finished.
+// What is known of the connection; the attribution may become known after the first request began,
+// so it is read when a record is finished.
 struct ConnectionFacts {
   std::string host;     // the CONNECT host, lower case, without port
   std::string call_id;  // from the edge
