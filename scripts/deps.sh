@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that building and testing need; says first which.
+#
+#   scripts/deps.sh            what building and running needs (group run)
+#   scripts/deps.sh run test   and what the tests need
+#   scripts/deps.sh all        and the tools for tidy and coverage (group more)
+#   scripts/deps.sh --list G   print a group's packages and stop
+#
+# Only what is missing is installed. As root it calls apt-get itself, otherwise through sudo.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+packages_of() {
+  case $1 in
+    run)
+      echo g++ cmake ninja-build pkg-config libuv1-dev libfmt-dev libtomlplusplus-dev \
+        libcxxopts-dev rapidjson-dev libsqlitecpp-dev libsqlite3-dev android-libboringssl-dev \
+        node-llhttp libnghttp2-dev zlib1g-dev libbrotli-dev libzstd-dev ca-certificates curl \
+        openssl python3
+      ;;
+    test)
+      echo catch2 clang-19 libclang-rt-19-dev clang-format-19 llvm-19 nodejs python3-pytest \
+        python3-requests python3-httpx python3-certifi python3-h2 python3-brotli \
+        python3-zstandard sqlite3 binutils git procps
+      ;;
+    more) echo clang-tidy-19 ccache ;;
+    *) die "There is no group '$1'." "use run, test, more or all" 2 ;;
+  esac
+}
+
+groups=()
+for word in "$@"; do
+  case $word in
+    --help | -h) usage_of "$0"; exit 0 ;;
+    --list) packages_of "${2:?a group}" | tr ' ' '\n'; exit 0 ;;
+    all) groups+=(run test more) ;;
+    *) groups+=("$word") ;;
+  esac
+done
+[ "${#groups[@]}" -eq 0 ] && groups=(run)
+
+missing=()
+for group in "${groups[@]}"; do
+  for package in $(packages_of "$group"); do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing+=("$package")
+  done
+done
+if [ "${#missing[@]}" -eq 0 ]; then
+  say "Packages: everything is there (${groups[*]})."
+  exit 0
+fi
+
+say "These Debian packages are missing and will be installed:"
+printf '%s\n' "${missing[*]}" | fold -s -w 96 | sed 's/^/  /'
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null ||
+    die "Installing needs root, and there is no sudo here." "as root: apt-get install ${missing[*]}" 3
+  as_root=(sudo)
+fi
+command -v apt-get >/dev/null ||
+  die "This is no Debian system." "install the packages above by your own means, see the README" 3
+
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@"; }
+# A list that is out of date names packages the mirror no longer has: refresh it before.
+apt update >/dev/null || warn "apt-get update failed; trying with the lists that are there."
+apt install -y --no-install-recommends "${missing[@]}" >/dev/null ||
+  die "Installing failed." "see the lines above; 'apt-get update' and a Debian 12 mirror with updates and security help"
+say "Packages: installed ${#missing[@]}."

@@ -1,0 +1,91 @@
+"""Fixtures: a throw-away authority, a simulated provider, and pairs of real processes.
+
+Every test has a home and a run folder of its own, free ports, loopback only. When a test fails,
+the logs of its processes are part of the report.
+"""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import certificates  # noqa: E402
+import pair as pairs  # noqa: E402
+import scripted_origin  # noqa: E402
+import simulated_provider  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    missing = [name for name in ("halton-meter", "halton-meter-edge", "halton-meter-interceptor")
+               if not (pairs.BIN / name).exists()]
+    if missing and items:
+        raise pytest.UsageError(f"{', '.join(missing)} not in {pairs.BIN}; build first "
+                                "(cmake --build --preset dev) or set HM_BIN_DIR")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """The CA that stands behind every simulated origin of the run."""
+    return certificates.Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def provider(tmp_path):
+    """A simulated Anthropic and OpenAI with its own CA and ledger."""
+    server = simulated_provider.SimulatedProvider(tmp_path / "provider")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make_pair(tmp_path, request):
+    """make_pair(connect_to=..., ca_file=..., config=...) -> Pair, not started."""
+    made = []
+
+    def make(**arguments):
+        made.append(pairs.Pair(tmp_path / f"pair{len(made)}", **arguments))
+        return made[-1]
+
+    yield make
+    report = getattr(request.node, "report_of_call", None)
+    for one in made:
+        one.kill_all()
+        if report is not None and report.failed:
+            print(f"\n=== {one.folder}\n{one.logs()}")
+
+
+@pytest.fixture
+def metered(make_pair, provider):
+    """A started pair before the simulated provider."""
+    return make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file).start()
+
+
+@pytest.fixture
+def scripted(make_pair, authority):
+    """scripted(handler, **origin options) -> (started pair, origin)."""
+    origins = []
+
+    def make(handler, config="", start=True, **options):
+        origin = scripted_origin.ScriptedOrigin(authority, handler, **options)
+        origins.append(origin)
+        one = make_pair(connect_to=everywhere(origin.address), ca_file=authority.cert,
+                        config=config)
+        return (one.start() if start else one), origin
+
+    yield make
+    for origin in origins:
+        origin.close()
+
+
+def everywhere(address, ports=(443,)):
+    """connect_to for all six hosts."""
+    return {f"{host}:{port}": address for host in certificates.PROVIDER_HOSTS for port in ports}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.report_of_call = outcome.get_result()
