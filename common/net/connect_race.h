@@ -1,0 +1,50 @@
+// Private to common/net: connects to the first of several addresses that answers (RFC 8305, section
+// 5): one attempt after the other, 250 ms apart, the next at once when one fails. The first that
+// connects wins, the others are closed. No deadline of its own: destroying it ends the race.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/net/sockaddr.h"
+#include "common/net/tcp_socket.h"
+#include "common/net/timer.h"
+#include "common/net/uv_handle.h"
+
+namespace hm::net {
+
+class Loop;
+
+// RFC 8305, section 4: families in turn, IPv6 first; the resolver's order is kept within a family.
+[[nodiscard]] std::vector<SocketAddress> interleave(const std::vector<SocketAddress>& resolved);
+
+class ConnectRace {
+ public:
+  static constexpr int64_t kAttemptDelayMs = 250;
+
+  // Called once, from the loop. May destroy the race. Failures are those of the last attempt.
+  using Callback = std::function<void(Result<TcpSocket>)>;
+
+  ConnectRace(Loop& loop, std::vector<SocketAddress> addresses, Callback callback);
+  ~ConnectRace() = default;
+  ConnectRace(const ConnectRace&) = delete;
+  ConnectRace& operator=(const ConnectRace&) = delete;
+
+ private:
+  void try_next();
+  Error try_one(const SocketAddress& address);
+  void on_result(uv_tcp_t* handle, int status);
+  void finish(Result<TcpSocket> result);
+
+  Loop& loop_;
+  std::vector<SocketAddress> addresses_;
+  size_t next_ = 0;
+  std::vector<Handle<uv_tcp_t>> attempts_;
+  Callback callback_;
+  Timer delay_;
+  Error last_error_{Code::not_found, "dialer.no_address", 0};
+};
+
+}  // namespace hm::net
