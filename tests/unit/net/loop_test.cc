@@ -185,6 +185,7 @@ TEST_CASE("work: cancelled, destroyed, throwing, destroyed inside done", "[work]
 }
 
 TEST_CASE("a loop waits at its end for jobs, and throws their results away", "[work]") {
+  std::atomic<bool> began = false;
   std::atomic<bool> finished = false;
   bool told = false;
   {
@@ -192,11 +193,13 @@ TEST_CASE("a loop waits at its end for jobs, and throws their results away", "[w
     Work work(loop);
     REQUIRE(work.start<int>(
         [&] {
+          began = true;
           std::this_thread::sleep_for(std::chrono::milliseconds(50));
           finished = true;
           return 1;
         },
         [&](int) { told = true; }));
+    while (!began) std::this_thread::yield();  // one that has not begun would be taken back
   }
   CHECK(finished);
   CHECK_FALSE(told);
