@@ -120,9 +120,9 @@ struct Engine::Parts {
     } else if (!server && ERR_GET_LIB(static_cast<uint32_t>(detail)) == ERR_LIB_SSL &&
                ERR_GET_REASON(static_cast<uint32_t>(detail)) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
       fail_with(Failure::origin_unverified,
-                {Code::refused, "tls.origin.verify", SSL_get_verify_result(ssl.get())});
+                {Code::library, "tls.origin.verify", SSL_get_verify_result(ssl.get())});
     } else if (refused()) {
-      fail_with(Failure::peer_refused, {Code::refused, "tls.client.alert", alert()});
+      fail_with(Failure::peer_refused, {Code::library, "tls.client.alert", alert()});
     } else {
       fail_with(Failure::other,
                 {Code::library, server ? "tls.client.handshake" : "tls.origin.handshake", detail});
@@ -243,7 +243,7 @@ Engine::Read Engine::read(MutBytes out, size_t& count) {
   }
   const int64_t detail = take_library_error();
   if (parts.refused())  // some stacks judge the leaf after their Finished
-    parts.fail_with(Failure::peer_refused, {Code::refused, "tls.client.alert", parts.alert()});
+    parts.fail_with(Failure::peer_refused, {Code::library, "tls.client.alert", parts.alert()});
   else
     parts.fail_with(Failure::other, {Code::library, "tls.read", detail});
   return Read::failed;
