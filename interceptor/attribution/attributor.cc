@@ -1,0 +1,111 @@
+#include "interceptor/attribution/attributor.h"
+
+#include <chrono>
+#include <filesystem>
+#include <mutex>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/net/loop.h"
+#include "common/net/work.h"
+#include "interceptor/attribution/client_facts.h"
+#include "interceptor/attribution/socket_owner.h"
+
+namespace hm::attribution {
+namespace {
+
+constexpr auto kBudget = std::chrono::milliseconds(250);
+constexpr int64_t kCacheLifeUs = 2'000'000;  // a branch may be changed under a running agent
+constexpr size_t kCacheSize = 128;
+
+}  // namespace
+
+// Used by several pool threads at once.
+struct Attributor::Shared {
+  struct Entry {
+    int64_t pid = 0;
+    uint64_t start_time = 0;
+    int64_t found_at_us = 0;  // steady
+    Attribution result;
+  };
+
+  explicit Shared(TagConfig with) : config(std::move(with)) {
+    // Working folders come without symbolic links; home has to look the same.
+    std::error_code error;
+    const auto home = std::filesystem::weakly_canonical(config.home, error);
+    if (!error && !config.home.empty()) config.home = home;
+  }
+
+  [[nodiscard]] Attribution find(uint16_t client_port, uint16_t our_port) {
+    const auto owner = owners.find(client_port, our_port, kBudget);
+    const auto facts = owner ? read_client_facts(owner->pid) : std::nullopt;
+    if (!facts || facts->start_time != owner->start_time) {
+      counters::get("attribution.failed").add();
+      return unknown_client(config);
+    }
+    const int64_t now = system_clock().steady_us();
+    {
+      const std::lock_guard lock(mutex);
+      for (const Entry& entry : cache)
+        if (entry.pid == facts->pid && entry.start_time == facts->start_time &&
+            entry.result.cwd == facts->cwd && now - entry.found_at_us < kCacheLifeUs)
+          return entry.result;
+    }
+    Entry fresh{facts->pid, facts->start_time, now, resolve(*facts, disk_view(), config)};
+    const std::lock_guard lock(mutex);
+    std::erase_if(cache, [&](const Entry& entry) {
+      return entry.pid == fresh.pid || now - entry.found_at_us >= kCacheLifeUs;
+    });
+    if (cache.size() >= kCacheSize) cache.erase(cache.begin());
+    cache.push_back(fresh);
+    return fresh.result;
+  }
+
+  TagConfig config;  // not changed after construction
+  SocketOwner owners;
+  std::mutex mutex;
+  std::vector<Entry> cache;  // GUARDED_BY(mutex), oldest first
+};
+
+struct Attributor::Lookup {
+  Lookup(net::Loop& loop, std::function<void(Attribution)> callback)
+      : work(loop), done(std::move(callback)) {}
+  net::Work work;
+  std::function<void(Attribution)> done;
+};
+
+Attributor::Attributor(net::Loop& loop, TagConfig config)
+    : loop_(loop), shared_(std::make_shared<Shared>(std::move(config))) {}
+
+Attributor::~Attributor() = default;
+
+void Attributor::look_up(uint16_t client_port, uint16_t our_port,
+                         std::function<void(Attribution)> done) {
+  if (lookups_.size() >= kMaxLookups) {
+    counters::get("attribution.skipped").add();
+    done(unknown_client(shared_->config));
+    return;
+  }
+  lookups_.push_back(std::make_unique<Lookup>(loop_, std::move(done)));
+  const auto lookup = std::prev(lookups_.end());
+  const bool started = (*lookup)->work.start<Attribution>(
+      [shared = shared_, client_port, our_port] { return shared->find(client_port, our_port); },
+      [this, lookup](Attribution result) { finish(lookup, std::move(result)); });
+  if (!started) {
+    counters::get("attribution.skipped").add();
+    finish(lookup, unknown_client(shared_->config));
+  }
+}
+
+void Attributor::finish(std::list<std::unique_ptr<Lookup>>::iterator lookup, Attribution result) {
+  std::unique_ptr<Lookup> ended = std::move(*lookup);
+  lookups_.erase(lookup);
+  const std::function<void(Attribution)> done = std::move(ended->done);
+  loop_.bury(std::move(ended));  // its Work may still be on the stack
+  done(std::move(result));
+}
+
+}  // namespace hm::attribution

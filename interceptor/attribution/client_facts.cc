@@ -1,0 +1,134 @@
+#include "interceptor/attribution/client_facts.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <system_error>
+
+#include "common/base/fs.h"
+
+namespace hm::attribution {
+namespace {
+
+constexpr size_t kMaxEnvironment = 8 * 1024 * 1024;  // ARG_MAX of a large stack
+constexpr size_t kMaxArguments = 1024 * 1024;
+constexpr size_t kMaxName = 64;
+constexpr size_t kMaxValue = 256;
+
+std::string proc_path(int64_t pid, const char* leaf) {
+  return "/proc/" + std::to_string(pid) + "/" + leaf;
+}
+
+template <class T>
+bool to_number(std::string_view text, T& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+std::string_view base_name(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+void read_environment(ClientFacts& facts) {
+  auto content = read_file(proc_path(facts.pid, "environ"), kMaxEnvironment);
+  if (!content) return;
+  std::string_view rest = *content;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\0'), rest.size());
+    const std::string_view entry = rest.substr(0, end);
+    constexpr std::string_view kProject = "HALTON_PROJECT=";
+    constexpr std::string_view kRun = "HALTON_METER_RUN=";
+    if (entry.starts_with(kProject))
+      facts.project = entry.substr(kProject.size()).substr(0, kMaxValue);
+    else if (entry.starts_with(kRun))
+      facts.run_id = entry.substr(kRun.size()).substr(0, kMaxValue);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  ::explicit_bzero(content->data(), content->size());
+}
+
+std::string first_argument(int64_t pid) {
+  auto content = read_file(proc_path(pid, "cmdline"), kMaxArguments);
+  if (!content) return {};
+  std::string first(content->c_str());
+  ::explicit_bzero(content->data(), content->size());  // keys are given as flags, too
+  return first;
+}
+
+std::string working_folder(int64_t pid) {
+  std::error_code error;
+  std::string folder = std::filesystem::read_symlink(proc_path(pid, "cwd"), error).string();
+  if (error) return {};
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (folder.ends_with(kDeleted)) folder.resize(folder.size() - kDeleted.size());
+  return folder.starts_with('/') ? folder : std::string();
+}
+
+}  // namespace
+
+std::optional<ProcessStat> parse_stat(std::string_view text) {
+  const size_t open = text.find('(');
+  const size_t close = text.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open)
+    return std::nullopt;
+  ProcessStat stat;
+  stat.command = text.substr(open + 1, close - open - 1);
+  text.remove_prefix(close + 1);
+
+  // Fields are counted from 3 (state) here; 4 is the parent, 22 the start time.
+  int field = 2;
+  while (!text.empty()) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\n')) text.remove_prefix(1);
+    const size_t end = std::min(text.find_first_of(" \n"), text.size());
+    const std::string_view word = text.substr(0, end);
+    text.remove_prefix(end);
+    ++field;
+    if (field == 4 && !to_number(word, stat.parent_pid)) return std::nullopt;
+    if (field == 22) {
+      if (!to_number(word, stat.start_time)) return std::nullopt;
+      return stat;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string program_name(std::string_view command, std::string_view argument) {
+  // A title that a program gave itself may go on with anything after the first word.
+  std::string_view name = argument.substr(0, argument.find(' '));
+  if (name.starts_with('-')) name.remove_prefix(1);  // a login shell
+  name = base_name(name);
+  const bool thread_name = command.empty() || command.ends_with("MainThread");
+  const std::string_view best =
+      !name.empty() && (thread_name || name.starts_with(command)) ? name : command;
+  std::string out;
+  for (const char c : best.substr(0, kMaxName))
+    if (c >= ' ' && c < 0x7f) out.push_back(c);
+  return out;
+}
+
+std::optional<ProcessStat> read_process_stat(int64_t pid) {
+  const auto content = read_file(proc_path(pid, "stat"), 16 * 1024);
+  if (!content) return std::nullopt;
+  return parse_stat(*content);
+}
+
+std::optional<ClientFacts> read_client_facts(int64_t pid) {
+  const auto stat = read_process_stat(pid);
+  if (!stat) return std::nullopt;
+  ClientFacts facts;
+  facts.pid = pid;
+  facts.parent_pid = stat->parent_pid;
+  facts.start_time = stat->start_time;
+  facts.name = program_name(stat->command, first_argument(pid));
+  facts.cwd = working_folder(pid);
+  read_environment(facts);
+  // Another process may have taken the number while we read.
+  const auto after = read_process_stat(pid);
+  if (!after || after->start_time != stat->start_time) return std::nullopt;
+  return facts;
+}
+
+}  // namespace hm::attribution
