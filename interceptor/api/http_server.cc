@@ -19,7 +19,7 @@ HttpServer::HttpServer(net::Loop& loop, const Routes& routes)
 Result<uint16_t> HttpServer::listen(uint16_t port) {
   auto bound = v4_.listen_near("127.0.0.1", port, kPortAttempts);
   // Names like localhost may mean ::1 first. Without IPv6, clients fall back by themselves.
-  if (bound) (void)v6_.listen("::1", *bound);
+  if (bound && !v6_.listen("::1", *bound)) log::debug("api.no_ipv6").with("port", *bound);
   return bound;
 }
 

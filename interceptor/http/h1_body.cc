@@ -50,8 +50,8 @@ Result<BodyFraming> framing(const std::vector<Header>& headers, BodyFraming::Kin
   if (*chunked) return BodyFraming{BodyFraming::Kind::chunked, 0};
   const auto length = content_length(headers);
   if (!length) return std::unexpected(length.error());
-  if (*length) return BodyFraming{BodyFraming::Kind::length, **length};
-  return BodyFraming{otherwise, 0};
+  if (!length->has_value()) return BodyFraming{otherwise, 0};
+  return BodyFraming{BodyFraming::Kind::length, length->value()};
 }
 
 int hex_digit(char c) {

@@ -2,10 +2,10 @@
 // generous as the clients are: bare LF ends a line, folded lines are joined, blanks before a colon
 // are dropped, lines without a colon are skipped, empty lines before a start line do not count.
 //
-// Why not llhttp: version 8.1, all leniency flags on, refuses what real clients accept (bare LF
-// after a chunk size, blanks behind one, equal Content-Length twice, unknown methods), puts no cap
-// on a head, and needs the caller to know the request before it is told that a response began. An
-// observer must not lose a connection that both of its ends are happy with.
+// Why not llhttp: version 8.1, with all its leniency flags on, refuses what real clients accept
+// (bare LF around chunks, blanks behind a chunk size, the same Content-Length twice, methods it
+// does not know) and puts no cap on a head. An observer must not lose a connection that both of its
+// ends are happy with.
 #pragma once
 
 #include <cstddef>
