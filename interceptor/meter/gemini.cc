@@ -29,7 +29,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1*/interactions", WireShape::gemini_interactions, "interactions"},
     {"GET", "/v1*/interactions/{id}", WireShape::gemini_interactions, "interactions",
      RouteUse::retrieval},
-    {"GET", "/ws/google.ai.generativelanguage.**BidiGenerateContent**", kGenerate, "live",
+    {"GET", "**/ws/google.ai.generativelanguage.**BidiGenerateContent**", kGenerate, "live",
      RouteUse::websocket},
 };
 

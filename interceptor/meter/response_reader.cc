@@ -159,8 +159,8 @@ void ResponseReader::on_event_end(std::string_view name, std::string_view) {
     shape_.on_done_mark(draft_);
   } else if (!small_ || !trimmed(start_).empty()) {
     if (small_) std::ignore = skim_.feed(as_bytes(start_));
-    // Elements were told one by one.
-    if (!skim_.finish()) {
+    // Elements were told one by one; anything else is exactly one value.
+    if (!skim_.finish() || skim_.whole_values() != 1) {
       drop_document();
     } else if (!skim_.saw_elements()) {
       tell_document(name);
