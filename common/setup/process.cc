@@ -1,0 +1,102 @@
+#include "common/setup/process.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "common/base/log.h"
+
+namespace hm::setup {
+namespace {
+
+std::optional<int> parse_number(std::string_view text, int most) {
+  int value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || value < 0 ||
+      value > most)
+    return std::nullopt;
+  return value;
+}
+
+std::optional<uint16_t>* port_flag(ProcessFlags& flags, std::string_view name) {
+  if (name == "--edge-port") return &flags.edge_port;
+  if (name == "--internal-port") return &flags.internal_port;
+  if (name == "--api-port") return &flags.api_port;
+  return nullptr;
+}
+
+}  // namespace
+
+std::string parse_flags(int argc, const char* const* argv,
+                        const std::vector<std::string_view>& allowed, ProcessFlags& flags) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--help" || flag == "-h") {
+      flags.help = true;
+      return {};
+    }
+    if (flag == "--version") {
+      flags.version = true;
+      return {};
+    }
+    std::optional<uint16_t>* const port =
+        std::ranges::find(allowed, flag) != allowed.end() ? port_flag(flags, flag) : nullptr;
+    const bool known = flag == "--home" || flag == "--run-dir" || flag == "--lifeline-fd";
+    if (!known && port == nullptr) return "unknown flag " + flag;
+    if (i + 1 == argc) return flag + " wants a value";
+    const std::string value = argv[++i];
+    if (flag == "--home") {
+      flags.home = value;
+    } else if (flag == "--run-dir") {
+      flags.run_dir = value;
+    } else {
+      const auto number = parse_number(value, port != nullptr ? 65535 : 1 << 20);
+      if (!number) return flag + " wants a number, not " + value;
+      if (port != nullptr) {
+        *port = static_cast<uint16_t>(*number);
+      } else {
+        flags.lifeline = *number;
+      }
+    }
+  }
+  return {};
+}
+
+Home home_of(const ProcessFlags& flags) {
+  return flags.home ? Home(*flags.home) : Home::from_environment();
+}
+
+RunPlace place_of(const ProcessFlags& flags, const Home& home) {
+  return flags.run_dir ? RunPlace::in_folder(*flags.run_dir) : RunPlace::usual(home);
+}
+
+net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms) {
+  net::DialOptions options;
+  options.connect_to = config.upstream.connect_to;
+  options.no_proxy = config.upstream.no_proxy;
+  options.timeout_ms = timeout_ms;
+  config::ProxyAddress address;
+  if (config::parse_proxy(config.upstream.proxy, address))
+    options.proxy = net::UpstreamProxy{address.host, address.port, address.basic_auth};
+  return options;
+}
+
+void start_log(const config::Config& config, const std::filesystem::path& file) {
+  log::Level level = log::Level::info;
+  if (log::parse_level(config.log.level, level)) log::set_level(level);
+  log::Options options;
+  options.file = file;
+  options.max_file_bytes = static_cast<uint64_t>(config.log.max_bytes);
+  log::start(options);
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace hm::setup

@@ -1,0 +1,44 @@
+// What the two long-running processes do alike before their loops run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/fs.h"
+#include "common/base/result.h"
+#include "common/config/config.h"
+#include "common/net/dialer.h"
+
+namespace hm::setup {
+
+// Flags that take a value. Empty text: everything is fine; else one sentence about what is not.
+struct ProcessFlags {
+  std::optional<std::string> home;
+  std::optional<std::string> run_dir;
+  std::optional<uint16_t> edge_port;  // pins; 0 takes any free one
+  std::optional<uint16_t> internal_port;
+  std::optional<uint16_t> api_port;
+  int lifeline = -1;
+  bool help = false;
+  bool version = false;
+};
+// `allowed` names the port flags that this process has: "--edge-port".
+[[nodiscard]] std::string parse_flags(int argc, const char* const* argv,
+                                      const std::vector<std::string_view>& allowed,
+                                      ProcessFlags& flags);
+
+[[nodiscard]] Home home_of(const ProcessFlags& flags);
+[[nodiscard]] RunPlace place_of(const ProcessFlags& flags, const Home& home);
+
+[[nodiscard]] net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms);
+
+void start_log(const config::Config& config, const std::filesystem::path& file);
+
+// The soft limit of open descriptors becomes the hard one: each call takes up to four.
+void raise_descriptor_limit();
+
+}  // namespace hm::setup

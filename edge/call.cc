@@ -1,0 +1,302 @@
+#include "edge/call.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <utility>
+
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/wire/ask.h"
+
+namespace hm::edge {
+namespace {
+
+constexpr size_t kFirstFlightBytes = 64 * 1024;
+// The interceptor dials within its own limit and then says 200 or 502; a little patience on top.
+constexpr int64_t kFinalAnswerSlackMs = 2'000;
+constexpr int64_t kLingerMs = 1'000;
+
+std::string random_call_id() {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::array<unsigned char, 16> bytes{};
+  static_cast<void>(::getrandom(bytes.data(), bytes.size(), 0));
+  std::string id;
+  for (const unsigned char byte : bytes) {
+    id += kHex[byte >> 4];
+    id += kHex[byte & 15];
+  }
+  return id;
+}
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") ||
+         host == "::1" || host == "0.0.0.0" || host == "::" || host == "0" ||
+         host.starts_with("::ffff:127.");
+}
+
+}  // namespace
+
+Call::Call(EdgeContext& context, Owner& owner, uint64_t id)
+    : context_(context),
+      owner_(owner),
+      id_(id),
+      client_(context.loop, *this),
+      deadline_(context.loop, [this] { on_deadline(); }),
+      dialer_(context.loop, context.dial_options),
+      ask_(context.loop, context.dial_options),
+      tunnel_(context.loop, *this) {}
+
+void Call::start(net::TcpSocket socket) {
+  started_us_ = context_.clock.steady_us();
+  started_wall_us_ = context_.clock.wall_us();
+  client_port_ = socket.peer().port;
+  client_.adopt(std::move(socket));
+  deadline_.start_once(context_.config.edge.head_timeout_ms);
+  client_.start_reading();
+}
+
+bool Call::tunnelling() const {
+  const State state = machine_.state();
+  return state == State::metered || state == State::raw || state == State::rescuing;
+}
+
+void Call::apply(Event event) {
+  switch (machine_.on(event)) {
+    case Command::none:
+      return;
+    case Command::ask:
+      return ask();
+    case Command::dial:
+      return dial();
+    case Command::splice_metered:
+      return splice(std::move(far_), true);
+    case Command::splice_raw:
+      return splice(std::move(far_), false);
+    case Command::replace_far:
+      return tunnel_.replace_far(std::move(far_));
+    case Command::refuse:
+      return answer_and_linger(wire::bad_gateway_reply());
+    case Command::close:
+      return finish();
+  }
+}
+
+// --- the head ----------------------------------------------------------------------------------
+
+void Call::on_read(net::TcpStream&, Bytes bytes) {
+  if (lingering_) return;
+  if (machine_.state() != State::reading_head) {
+    // Reading was paused, but this much had been read already.
+    early_ += as_text(bytes);
+    return;
+  }
+  size_t used = 0;
+  switch (reader_.feed(bytes, used)) {
+    case wire::HeadState::more:
+      return;
+    case wire::HeadState::failed: {
+      const bool large = reader_.failure() == wire::HeadFailure::too_large;
+      return turn_down(large ? wire::head_too_large_reply() : wire::bad_request_reply());
+    }
+    case wire::HeadState::complete:
+      break;
+  }
+  deadline_.stop();
+  client_.pause(net::PauseReason::handshake);
+  early_ = as_text(bytes.subspan(used));
+  route();
+}
+
+void Call::route() {
+  const wire::ConnectHead& head = reader_.head();
+  if (head.host.empty()) return turn_down(wire::not_an_origin_reply());
+  if (is_own_port()) return turn_down(wire::own_port_reply());
+  call_id_ = random_call_id();
+  if (!head.connect) {
+    early_ = wire::origin_form_head(head) + early_;
+    return apply(Event::other_host);
+  }
+  llm_ = context_.hosts.contains(head.host, head.port);
+  if (!llm_) return apply(Event::other_host);
+  if (context_.gate.open()) return apply(Event::llm_open);
+  miss_reason_ = "gate_closed";
+  apply(Event::llm_closed);
+}
+
+// A page must not reach our API, or a client ourselves in a circle, through the proxy.
+bool Call::is_own_port() const {
+  const wire::ConnectHead& head = reader_.head();
+  if (!is_loopback(head.host)) return false;
+  return head.port == context_.edge_port || head.port == context_.knocker.port() ||
+         (context_.api_port != 0 && head.port == context_.api_port);
+}
+
+void Call::turn_down(std::string_view reply) {
+  static Counter& refused = counters::get("edge.refused_heads");
+  refused.add();
+  static_cast<void>(machine_.on(Event::bad_head));
+  answer_and_linger(reply);
+}
+
+// Closing with unread bytes in the socket would send a reset, and the reply would be lost with it.
+void Call::answer_and_linger(std::string_view reply) {
+  lingering_ = true;
+  if (!client_.write(as_bytes(reply))) return finish();
+  client_.shutdown_write();
+  if (client_eof_) return finish();
+  deadline_.start_once(kLingerMs);
+  client_.resume(net::PauseReason::handshake);
+}
+
+void Call::on_deadline() {
+  if (lingering_) return finish();
+  turn_down(wire::head_timeout_reply());
+}
+
+// --- the way -----------------------------------------------------------------------------------
+
+void Call::ask() {
+  const wire::ConnectHead& head = reader_.head();
+  ask_.start(context_.knocker.port(),
+             wire::ask_head(head.host, head.port, call_id_, client_port_, context_.edge_port),
+             context_.config.edge.ask_limit_ms,
+             context_.config.edge.connect_timeout_ms + kFinalAnswerSlackMs,
+             [this](AskResult result) { on_asked(std::move(result)); });
+}
+
+void Call::on_asked(AskResult result) {
+  switch (result.kind) {
+    case AskResult::Kind::refused:
+      return ask_failed("ask_refused");
+    case AskResult::Kind::silent:
+      return ask_failed("ask_timeout");
+    case AskResult::Kind::lost:
+      return ask_failed("interceptor_lost");
+    case AskResult::Kind::answered:
+      break;
+  }
+  if (result.status == 200) {
+    far_ = std::move(result.socket);
+    far_early_ = std::move(result.after);
+    return apply(Event::accepted);
+  }
+  if (result.status == 502) return apply(Event::origin_dead);
+  miss_reason_ = "ask_full";
+  apply(Event::not_accepted);
+}
+
+void Call::ask_failed(const char* reason) {
+  miss_reason_ = reason;
+  if (context_.gate.on_ask_failed()) context_.knocker.gate_changed();
+  apply(Event::not_accepted);
+}
+
+void Call::dial() {
+  const wire::ConnectHead& head = reader_.head();
+  dialer_.dial(head.host, head.port,
+               [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); });
+}
+
+void Call::on_dialled(Result<net::TcpSocket> socket) {
+  if (!socket) {
+    log::info("edge.origin_unreachable")
+        .with("host", reader_.head().host)
+        .with("call", call_id_)
+        .with(socket.error());
+    if (machine_.state() == State::rescuing) return tunnel_.end();  // its end ends the call
+    if (llm_) write_miss({});
+    return apply(Event::dial_failed);
+  }
+  far_ = std::move(*socket);
+  apply(Event::connected);
+}
+
+void Call::splice(net::TcpSocket far, bool metered) {
+  static Counter& metered_calls = counters::get("edge.metered");
+  static Counter& raw_llm = counters::get("edge.raw_llm");
+  static Counter& raw_other = counters::get("edge.raw_other_host");
+  (metered ? metered_calls : llm_ ? raw_llm : raw_other).add();
+  const wire::ConnectHead& head = reader_.head();
+  log::debug("edge.call.routed")
+      .with("host", head.host)
+      .with("call", call_id_)
+      .with("way", metered ? "metered" : "raw")
+      .with("reason", miss_reason_ != nullptr ? miss_reason_ : "");
+  if (head.connect && !client_.write(as_bytes(wire::connected_reply()))) return finish();
+  if (metered)
+    tunnel_.keep_first_flight(kFirstFlightBytes, context_.config.edge.first_answer_limit_ms);
+  tunnel_.start(client_.release(), std::move(far), as_bytes(early_), as_bytes(far_early_));
+  early_ = {};
+  far_early_ = {};
+}
+
+// --- the end -----------------------------------------------------------------------------------
+
+void Call::on_far_lost(net::Tunnel&, Error error) {
+  static Counter& rescued = counters::get("edge.rescued");
+  rescued.add();
+  log::warn("edge.call.rescued")
+      .with("host", reader_.head().host)
+      .with("call", call_id_)
+      .with(error);
+  miss_reason_ = "interceptor_lost";
+  if (context_.gate.on_ask_failed()) context_.knocker.gate_changed();
+  apply(Event::far_lost);
+}
+
+void Call::on_tunnel_end(net::Tunnel&, const net::TunnelEnd& end) {
+  if (machine_.state() == State::metered && end.far_broke) return check_interceptor(end);
+  if (llm_ && miss_reason_ != nullptr) write_miss(end);
+  apply(Event::ended);
+}
+
+// A metered call broke. When the interceptor is gone, it took the call with it; when it is there,
+// it only passed on what the origin did.
+void Call::check_interceptor(const net::TunnelEnd& end) {
+  dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,
+                     [this, end](const Result<net::TcpSocket>& socket) {
+                       if (!socket) {
+                         miss_reason_ = "interceptor_lost";
+                         write_miss(end);
+                         if (context_.gate.on_ask_failed()) context_.knocker.gate_changed();
+                       }
+                       apply(Event::ended);
+                     });
+}
+
+void Call::write_miss(const net::TunnelEnd& end) {
+  Miss miss;
+  miss.at_us = started_wall_us_;
+  miss.host = reader_.head().host;
+  miss.reason = miss_reason_ != nullptr ? miss_reason_ : "origin_unreachable";
+  miss.bytes_up = end.bytes_up;
+  miss.bytes_down = end.bytes_down;
+  miss.duration_us = context_.clock.steady_us() - started_us_;
+  miss.client_port = client_port_;
+  miss.call_id = call_id_;
+  context_.ledger.add(std::move(miss));
+}
+
+void Call::on_eof(net::TcpStream&) {
+  client_eof_ = true;
+  if (lingering_) return finish();
+  if (machine_.state() == State::reading_head) apply(Event::ended);
+}
+
+void Call::on_drained(net::TcpStream&) {}
+
+void Call::on_broken(net::TcpStream&, Error) {
+  if (lingering_) return finish();
+  apply(Event::ended);
+}
+
+void Call::finish() {
+  deadline_.stop();
+  dialer_.cancel();
+  ask_.cancel();
+  client_.close();
+  owner_.on_call_over(id_);
+}
+
+}  // namespace hm::edge

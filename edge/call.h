@@ -1,0 +1,103 @@
+// One client connection: reads its head, drives a CallMachine, ends as a tunnel. Owned by the
+// EdgeApp, loop thread; the context must outlive it. The client is answered only when the way is
+// known.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/net/dialer.h"
+#include "common/net/loop.h"
+#include "common/net/tcp_stream.h"
+#include "common/net/timer.h"
+#include "common/net/tunnel.h"
+#include "common/wire/connect_head.h"
+#include "common/wire/host_match.h"
+#include "edge/ask.h"
+#include "edge/call_machine.h"
+#include "edge/health_gate.h"
+#include "edge/knocker.h"
+#include "edge/miss_ledger.h"
+
+namespace hm::edge {
+
+struct EdgeContext {
+  net::Loop& loop;
+  const Clock& clock;
+  const config::Config& config;
+  const net::DialOptions& dial_options;
+  const wire::HostTable& hosts;
+  HealthGate& gate;
+  Knocker& knocker;
+  MissLedger& ledger;
+  uint16_t edge_port = 0;
+  uint16_t api_port = 0;
+};
+
+class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
+ public:
+  class Owner {
+   public:
+    virtual void on_call_over(uint64_t id) = 0;  // bury it
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Call(EdgeContext& context, Owner& owner, uint64_t id);
+  void start(net::TcpSocket socket);
+  [[nodiscard]] bool tunnelling() const;
+
+ private:
+  // TcpStream::Owner, while the head is read and the way is looked for
+  void on_read(net::TcpStream& stream, Bytes bytes) override;
+  void on_eof(net::TcpStream& stream) override;
+  void on_drained(net::TcpStream& stream) override;
+  void on_broken(net::TcpStream& stream, Error error) override;
+  // Tunnel::Owner
+  void on_tunnel_end(net::Tunnel& tunnel, const net::TunnelEnd& end) override;
+  void on_far_lost(net::Tunnel& tunnel, Error error) override;
+
+  void apply(Event event);
+  void route();
+  void ask();
+  void on_asked(AskResult result);
+  void ask_failed(const char* reason);
+  void dial();
+  void on_dialled(Result<net::TcpSocket> socket);
+  void splice(net::TcpSocket far, bool metered);
+  void turn_down(std::string_view reply);
+  void answer_and_linger(std::string_view reply);
+  void on_deadline();
+  void check_interceptor(const net::TunnelEnd& end);
+  void write_miss(const net::TunnelEnd& end);
+  void finish();
+  [[nodiscard]] bool is_own_port() const;
+
+  EdgeContext& context_;
+  Owner& owner_;
+  const uint64_t id_;
+  CallMachine machine_;
+  net::TcpStream client_;
+  net::Timer deadline_;
+  net::Dialer dialer_;
+  Ask ask_;
+  net::Tunnel tunnel_;
+  wire::ConnectHeadReader reader_;
+  net::TcpSocket far_;     // the next far side, between "connected" and the splice
+  std::string early_;      // bytes of the client behind its head
+  std::string far_early_;  // bytes of the far side behind its answer
+  std::string call_id_;
+  const char* miss_reason_ = nullptr;  // an LLM call that goes unmetered, and why
+  int64_t started_us_ = 0;
+  int64_t started_wall_us_ = 0;
+  uint16_t client_port_ = 0;
+  bool llm_ = false;
+  bool client_eof_ = false;
+  bool lingering_ = false;  // answered; waiting for the client to read it and go
+};
+
+}  // namespace hm::edge

@@ -1,0 +1,194 @@
+#include "edge/edge_app.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/notify.h"
+#include "common/config/ports.h"
+
+namespace hm::edge {
+namespace {
+
+constexpr int kNextPorts = 20;
+// After the last tunnel the interceptor may still want the ledger (it asks every second).
+constexpr int64_t kLedgerGraceUs = 2'500'000;
+
+uint16_t port_of(const std::optional<uint16_t>& flag, int64_t configured) {
+  return flag.value_or(static_cast<uint16_t>(configured));
+}
+
+}  // namespace
+
+EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version)
+    : flags_(flags),
+      version_(std::move(version)),
+      home_(setup::home_of(flags)),
+      place_(setup::place_of(flags, home_)),
+      loaded_(config::load(home_.config())),
+      started_us_(clock_.steady_us()),
+      dial_options_(setup::dial_options(loaded_.config, loaded_.config.edge.connect_timeout_ms)),
+      knocker_(loop_, dial_options_, loaded_.config.edge, place_.ports_file, gate_, clock_),
+      context_{loop_, clock_, loaded_.config, dial_options_, hosts_, gate_, knocker_, ledger_},
+      listener_(loop_, [this](net::TcpSocket socket) { on_accept(std::move(socket)); }),
+      control_(loop_, [this](std::string_view line) { return answer(line); }),
+      lifeline_(loop_, [this] { drain(-1); }),
+      pulse_(loop_,
+             [this] {
+               notify::send("WATCHDOG=1");
+               check_drained();
+             }),
+      drain_limit_(loop_, [this] { loop_.stop(); }) {}
+
+EdgeApp::~EdgeApp() = default;
+
+Result<uint16_t> EdgeApp::start() {
+  for (const std::string& warning : loaded_.warnings)
+    log::warn("config.warning").with("text", warning);
+  for (const config::ExtraProvider& provider : loaded_.config.providers) hosts_.add(provider.host);
+  if (const auto made = ensure_dir(home_.root()); !made)
+    log::warn("edge.home_unusable").with("folder", home_.root().string()).with(made.error());
+
+  const uint16_t wanted = port_of(flags_.edge_port, loaded_.config.daemon.edge_port);
+  const auto port = listener_.listen_near("127.0.0.1", wanted, kNextPorts);
+  if (!port) return port;
+  context_.edge_port = *port;
+  if (wanted != 0 && *port != wanted) {
+    log::warn("edge.port_taken")
+        .with("wanted", wanted)
+        .with("port", *port)
+        .with("text",
+              "another program holds the port; tools must use the new one "
+              "(halton-meter env prints it), or pin [daemon] edge_port in config.toml");
+  }
+  const auto known = config::read_ports(place_.ports_file);
+  if (known && known->api_port) context_.api_port = *known->api_port;
+  config::EffectivePorts mine;
+  mine.edge_port = *port;
+  if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
+    log::warn("edge.ports_file").with("file", place_.ports_file.string()).with(written.error());
+  if (const auto listening = control_.listen(place_.edge_socket); !listening)
+    log::warn("edge.control_socket")
+        .with("path", place_.edge_socket.string())
+        .with(listening.error());
+
+  load_ledger();
+  uint16_t internal = static_cast<uint16_t>(loaded_.config.daemon.internal_port);
+  if (known && known->internal_port) internal = *known->internal_port;
+  knocker_.start(internal);
+  pulse_.start_repeating(1000);
+  if (flags_.lifeline >= 0) {
+    if (const auto watching = lifeline_.start(flags_.lifeline); !watching)
+      log::warn("edge.lifeline").with(watching.error());
+  }
+  log::info("edge.startup.ready")
+      .with("port", *port)
+      .with("version", version_)
+      .with("took_us", clock_.steady_us() - started_us_);
+  notify::send("READY=1");
+  return port;
+}
+
+int EdgeApp::run() {
+  setup::start_log(loaded_.config, home_.edge_log());
+  setup::raise_descriptor_limit();
+  on_term_ = std::make_unique<net::SignalWatch>(loop_, SIGTERM,
+                                                [this] { drain(loaded_.config.edge.drain_ms); });
+  on_int_ = std::make_unique<net::SignalWatch>(loop_, SIGINT,
+                                               [this] { drain(loaded_.config.edge.drain_ms); });
+  const auto port = start();
+  if (!port) {
+    log::error("edge.startup.failed")
+        .with(port.error())
+        .with("text", "no port near the configured one is free; pin [daemon] edge_port");
+    log::stop();
+    return 1;
+  }
+  loop_.run();
+  knocker_.stop();
+  control_.close();
+  save_ledger();
+  log::info("edge.exit").with("open_calls", calls_.size());
+  log::stop();
+  return 0;
+}
+
+void EdgeApp::on_accept(net::TcpSocket socket) {
+  static Counter& accepted = counters::get("edge.accepted");
+  static Counter& strangers = counters::get("edge.refused_other_user");
+  static Counter& too_many = counters::get("edge.refused_too_many");
+  accepted.add();
+  // Loopback is shared by everybody on the machine; this proxy is not.
+  if (const auto uid = net::peer_uid(socket); uid && *uid != ::getuid()) {
+    strangers.add();
+    return;
+  }
+  if (calls_.size() >= static_cast<size_t>(loaded_.config.edge.max_connections)) {
+    too_many.add();
+    return;
+  }
+  const uint64_t id = next_id_++;
+  auto call = std::make_unique<Call>(context_, static_cast<Call::Owner&>(*this), id);
+  Call& started = *call;
+  calls_.emplace(id, std::move(call));
+  started.start(std::move(socket));
+}
+
+void EdgeApp::on_call_over(uint64_t id) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  loop_.bury(std::move(found->second));
+  calls_.erase(found);
+  if (draining_) check_drained();
+}
+
+void EdgeApp::drain(int64_t limit_ms) {
+  if (draining_) return loop_.stop();  // asked twice: now
+  draining_ = true;
+  notify::send("STOPPING=1");
+  listener_.close();
+  log::info("edge.drain").with("open_calls", calls_.size());
+  if (limit_ms >= 0) drain_limit_.start_once(limit_ms);
+  pulse_.start_repeating(100);
+  check_drained();
+}
+
+void EdgeApp::check_drained() {
+  if (!draining_ || !calls_.empty()) return;
+  const int64_t now = clock_.steady_us();
+  if (drained_at_us_ == 0) drained_at_us_ = now;
+  if (ledger_.empty() || !gate_.open() || now - drained_at_us_ > kLedgerGraceUs) loop_.stop();
+}
+
+// --- the ledger's file -------------------------------------------------------------------------
+
+void EdgeApp::load_ledger() {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::directory_iterator(home_.root(), ignored)) {
+    if (entry.path().filename().string().starts_with("edge-ledger.")) left.push_back(entry.path());
+  }
+  for (const std::filesystem::path& path : left) {
+    // Renamed first: of two edges that start at once, one takes it over.
+    const std::filesystem::path mine = path.string() + ".taken." + std::to_string(::getpid());
+    std::filesystem::rename(path, mine, ignored);
+    if (ignored) continue;
+    if (const auto content = read_file(mine)) ledger_.load(*content);
+    std::filesystem::remove(mine, ignored);
+  }
+  if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
+}
+
+void EdgeApp::save_ledger() {
+  if (ledger_.empty()) return;
+  const auto path = home_.root() / ("edge-ledger." + std::to_string(::getpid()));
+  if (const auto saved = replace_file(path, ledger_.save()); !saved)
+    log::error("edge.ledger.lost").with("calls", ledger_.calls()).with(saved.error());
+}
+
+}  // namespace hm::edge

@@ -1,0 +1,76 @@
+// The edge, put together. One thread (and the log's): listener, gate, calls, ledger, control
+// socket. Whatever is wrong with configuration or ports is a warning and a default, never an exit:
+// the port that every tool's HTTPS_PROXY names must be up.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/base/fs.h"
+#include "common/config/config.h"
+#include "common/net/control_socket.h"
+#include "common/net/fd_watch.h"
+#include "common/net/loop.h"
+#include "common/net/tcp_listener.h"
+#include "common/setup/process.h"
+#include "edge/call.h"
+
+namespace hm::edge {
+
+class EdgeApp final : private Call::Owner {
+ public:
+  EdgeApp(const setup::ProcessFlags& flags, std::string version);
+  ~EdgeApp();
+
+  // Blocks until a signal or the lifeline ends it. The process' exit code.
+  int run();
+
+  // For tests that bring their own loop thread: run() in two halves.
+  [[nodiscard]] Result<uint16_t> start();
+  [[nodiscard]] net::Loop& loop() { return loop_; }
+  // Stops accepting; the process ends when no tunnel is open, after `limit_ms` at the latest
+  // (negative: no limit).
+  void drain(int64_t limit_ms);
+
+ private:
+  friend class EdgeControl;
+
+  void on_accept(net::TcpSocket socket);
+  void on_call_over(uint64_t id) override;
+  void check_drained();
+  void load_ledger();
+  void save_ledger();
+  [[nodiscard]] std::string answer(std::string_view line);
+  [[nodiscard]] std::string status_answer() const;
+  [[nodiscard]] std::string ledger_answer() const;
+
+  const setup::ProcessFlags flags_;
+  const std::string version_;
+  const Home home_;
+  const RunPlace place_;
+  const config::Loaded loaded_;
+  const Clock& clock_ = system_clock();
+  const int64_t started_us_;
+  net::Loop loop_;
+  net::DialOptions dial_options_;
+  wire::HostTable hosts_;
+  HealthGate gate_;
+  MissLedger ledger_;
+  Knocker knocker_;
+  EdgeContext context_;
+  net::TcpListener listener_;
+  net::ControlServer control_;
+  net::FdWatch lifeline_;
+  net::Timer pulse_;
+  net::Timer drain_limit_;
+  std::unique_ptr<net::SignalWatch> on_term_;
+  std::unique_ptr<net::SignalWatch> on_int_;
+  std::map<uint64_t, std::unique_ptr<Call>> calls_;
+  uint64_t next_id_ = 1;
+  bool draining_ = false;
+  int64_t drained_at_us_ = 0;
+};
+
+}  // namespace hm::edge

@@ -1,0 +1,87 @@
+// What the edge says on its control socket. Part of EdgeApp; a room of its own because it only
+// reads.
+#include <unistd.h>
+
+#include <charconv>
+#include <string>
+
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/process_memory.h"
+#include "common/wire/control_message.h"
+#include "edge/edge_app.h"
+
+namespace hm::edge {
+namespace {
+
+constexpr size_t kLedgerBatch = 512;
+
+}  // namespace
+
+std::string EdgeApp::answer(std::string_view line) {
+  const auto request = wire::parse_control_request(line);
+  if (!request)
+    return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
+  const std::string& verb = request->verb;
+  const std::string argument = request->arguments.empty() ? "" : request->arguments[0];
+  if (verb == "ping") return wire::ControlAnswer().add("ok", 1).text();
+  if (verb == "status" || verb == "doctor") return status_answer();
+  if (verb == "ledger") return ledger_answer();
+  if (verb == "ledger-ack") {
+    int64_t upto = 0;
+    std::from_chars(argument.data(), argument.data() + argument.size(), upto);
+    ledger_.acknowledge(upto);
+    return wire::ControlAnswer().add("ok", 1).text();
+  }
+  if (verb == "counters") {
+    wire::ControlAnswer all;
+    for (const auto& [name, value] : counters::snapshot()) all.add(name, value);
+    return all.text();
+  }
+  if (verb == "log-level") {
+    log::Level level = log::Level::info;
+    if (!log::parse_level(argument, level))
+      return wire::ControlAnswer::error("log-level wants debug, info, warn or error");
+    log::set_level(level);
+    return wire::ControlAnswer().add("ok", 1).text();
+  }
+  if (verb == "drain") {
+    // After the answer has gone out.
+    loop_.post([this] { drain(loaded_.config.edge.drain_ms); });
+    return wire::ControlAnswer().add("ok", 1).text();
+  }
+  if (verb == "reload")
+    return wire::ControlAnswer::error("the edge reads config.toml at start only; restart it");
+  return wire::ControlAnswer::error("unknown request \"" + verb +
+                                    "\"; known: ping status doctor counters ledger ledger-ack "
+                                    "log-level drain reload");
+}
+
+std::string EdgeApp::status_answer() const {
+  wire::ControlAnswer status;
+  status.add("process", "edge")
+      .add("version", version_)
+      .add("pid", ::getpid())
+      .add("uptime_us", clock_.steady_us() - started_us_)
+      .add("edge_port", context_.edge_port)
+      .add("internal_port", knocker_.port())
+      .add("gate", gate_.open() ? "open" : "closed")
+      .add("gate_since_us", knocker_.gate_since_us())
+      .add("draining", draining_ ? 1 : 0)
+      .add("open_calls", static_cast<int64_t>(calls_.size()))
+      .add("ledger.entries", static_cast<int64_t>(ledger_.entries()))
+      .add("ledger.waiting", ledger_.calls())
+      .add("rss_bytes", resident_bytes());
+  for (const std::string& warning : loaded_.warnings) status.add("config.warning", warning);
+  for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
+  return status.text();
+}
+
+std::string EdgeApp::ledger_answer() const {
+  wire::ControlAnswer list;
+  list.add("pid", ::getpid());
+  for (const Miss& miss : ledger_.oldest(kLedgerBatch)) list.add("entry", miss.pack());
+  return list.text();
+}
+
+}  // namespace hm::edge

@@ -1,0 +1,40 @@
+// May calls be handed to the interceptor? Open or closed, by consecutive knocks and by what happens
+// to real asks. Pure: no clock, no socket.
+//
+// Asymmetric on purpose: one failed ask or one refused knock closes at once (the next call must not
+// pay for it), three silent knocks close, two good knocks in a row open. Before it was open for the
+// first time one good knock is enough: nothing is known against the interceptor yet.
+#pragma once
+
+#include <cstdint>
+
+namespace hm::edge {
+
+enum class Knock : uint8_t {
+  good,     // answered 200: a call would be metered
+  silent,   // no answer in time
+  refused,  // nobody listens, or it says that it does not meter
+};
+
+class HealthGate {
+ public:
+  [[nodiscard]] bool open() const { return open_; }
+  [[nodiscard]] bool ever_open() const { return ever_open_; }
+
+  // True when the state changed.
+  bool on_knock(Knock knock);
+  bool on_ask_failed();  // refused or silent; a 503 is not a failure
+
+ private:
+  static constexpr int kGoodToOpen = 2;
+  static constexpr int kSilentToClose = 3;
+
+  bool set(bool open);
+
+  bool open_ = false;
+  bool ever_open_ = false;
+  int good_ = 0;
+  int silent_ = 0;
+};
+
+}  // namespace hm::edge

@@ -1,0 +1,52 @@
+// Keeps asking the interceptor whether it would meter a call, and tells the gate. Every second
+// while the gate is open, every 200 ms while it is closed; in the first two seconds of the edge's
+// life much more often, so that a pair that was just started meters its first call. While the gate
+// is closed the ports file is read again before each knock (on the pool): the interceptor may have
+// moved.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "common/base/clock.h"
+#include "common/base/fs.h"
+#include "common/config/config.h"
+#include "common/net/timer.h"
+#include "common/net/work.h"
+#include "edge/ask.h"
+#include "edge/health_gate.h"
+
+namespace hm::edge {
+
+class Knocker {
+ public:
+  Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
+          std::filesystem::path ports_file, HealthGate& gate, const Clock& clock);
+
+  void start(uint16_t port);
+  void stop();
+  [[nodiscard]] uint16_t port() const { return port_; }  // where calls go
+
+  // The gate changed by something else than a knock: knock in its new rhythm.
+  void gate_changed();
+  [[nodiscard]] int64_t gate_since_us() const { return gate_since_us_; }  // wall
+
+ private:
+  void schedule();
+  void knock();
+  void send_knock();
+  void on_answer(const AskResult& result);
+
+  const config::Edge& limits_;
+  std::filesystem::path ports_file_;
+  HealthGate& gate_;
+  const Clock& clock_;
+  Ask ask_;
+  net::Timer timer_;
+  net::Work reread_;
+  uint16_t port_ = 0;
+  int64_t started_us_ = 0;
+  int64_t gate_since_us_ = 0;
+};
+
+}  // namespace hm::edge
