@@ -30,6 +30,10 @@ bool plain_word(std::string_view text) {
          !text.starts_with("sk-") && !text.starts_with("xai-");
 }
 
+bool plausible(std::optional<double> seconds) {
+  return seconds && *seconds >= 0 && *seconds < 1e9;
+}
+
 using Words = std::span<const std::string_view>;
 using Phrases = std::initializer_list<std::string_view>;
 
@@ -141,7 +145,7 @@ void ErrorWords::add_error(JsonView error) {
     if (const auto delay = detail.get("retryDelay").text(); delay && delay->ends_with('s')) {
       // google.protobuf.Duration in JSON: decimal seconds with an `s`.
       const std::string quoted = '"' + delay->substr(0, delay->size() - 1) + '"';
-      if (const auto seconds = JsonDocument(quoted).root().number(); seconds && *seconds >= 0) {
+      if (const auto seconds = JsonDocument(quoted).root().number(); plausible(seconds)) {
         retry_after_s = seconds;
       }
     }
@@ -153,7 +157,7 @@ void ErrorWords::add_error(JsonView error) {
       number && *number >= 400 && *number < 600 && !error.get("code").text()) {
     status = static_cast<int>(*number);
   }
-  if (const auto wait = error.get("resets_in_seconds").number(); wait && *wait >= 0) {
+  if (const auto wait = error.get("resets_in_seconds").number(); plausible(wait)) {
     retry_after_s = wait;
   }
   if (const auto text = error.get("message").text()) add_message(*text);

@@ -61,7 +61,7 @@ std::optional<int64_t> civil(int year, int month, int day, int hour, int minute,
   const year_month_day date{std::chrono::year(year),
                             std::chrono::month(static_cast<unsigned>(month)),
                             std::chrono::day(static_cast<unsigned>(day))};
-  if (!date.ok() || hour > 24 || minute > 59 || second > 60) return std::nullopt;
+  if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
   const auto days = sys_days(date).time_since_epoch().count();
   return (int64_t{days} * 86400 + hour * 3600 + minute * 60 + second) * kSecond;
 }

@@ -93,20 +93,26 @@ bool ResponseReader::whole_json() const {
   return json && !cut_ && failure_ == nullptr && documents_ > 0;
 }
 
-void ResponseReader::sniff(Bytes bytes) {
-  const std::string_view text = trimmed(as_text(bytes));
-  if (text.empty()) return;
-  if (text.front() == '{' || text.front() == '[') {
-    framing_ = Framing::json;
-  } else if (text.starts_with("data:") || text.starts_with("event:")) {
-    framing_ = Framing::events;
-  } else {
-    framing_ = Framing::other;
+// The type was not told: the first bytes that are no blanks tell. False: too few of them so far.
+bool ResponseReader::sniff(Bytes bytes) {
+  start_.append(as_text(bytes));
+  start_.erase(0, std::min(start_.find_first_not_of(kBlanks), start_.size()));
+  if (start_.empty()) return false;
+  framing_ = Framing::other;
+  if (start_.front() == '{' || start_.front() == '[') framing_ = Framing::json;
+  for (const std::string_view field : {"data:", "event:"}) {
+    if (start_.starts_with(field)) framing_ = Framing::events;
+    if (start_.size() < field.size() && field.starts_with(start_)) framing_ = Framing::unknown;
   }
+  return framing_ != Framing::unknown;
 }
 
 void ResponseReader::on_decoded(Bytes bytes) {
-  if (framing_ == Framing::unknown) sniff(bytes);
+  if (framing_ == Framing::unknown) {
+    if (!sniff(bytes)) return;
+    const std::string begin = std::exchange(start_, {});
+    return on_decoded(as_bytes(begin));
+  }
   switch (framing_) {
     case Framing::events:
       std::ignore = sse_.feed(bytes);

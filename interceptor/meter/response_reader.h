@@ -40,7 +40,9 @@ class ResponseReader final : private http::DecodedSink,
   // At least one JSON document came, all that came were whole, and so was the coding.
   [[nodiscard]] bool whole_json() const;
   // There was something in the body that could have told usage.
-  [[nodiscard]] bool readable() const { return framing_ != Framing::other; }
+  [[nodiscard]] bool readable() const {
+    return framing_ != Framing::other && framing_ != Framing::unknown;
+  }
 
  private:
   enum class Framing : uint8_t { unknown, other, json, lines, events };
@@ -57,7 +59,7 @@ class ResponseReader final : private http::DecodedSink,
   void tell_document(std::string_view event_name);
   void drop_document();
   void end_line();
-  void sniff(Bytes bytes);
+  bool sniff(Bytes bytes);
 
   Shape& shape_;
   Draft& draft_;
@@ -71,7 +73,7 @@ class ResponseReader final : private http::DecodedSink,
   bool cut_ = false;
   uint64_t documents_ = 0;
   bool small_ = true;  // the event's data so far fits in start_
-  std::string start_;  // the first bytes of an event: perhaps `[DONE]`
+  std::string start_;  // the first bytes: of an event, perhaps `[DONE]`; of a body without a type
 };
 
 }  // namespace hm::meter

@@ -259,13 +259,16 @@ TEST_CASE("broken events are passed over", "[call_meter]") {
 
 TEST_CASE("content types that are missing or lie a little", "[call_meter]") {
   for (const std::string_view type : {"", "text/plain; charset=utf-8"}) {
-    CHECK(only(meter_exchange(
-                   simple_exchange(kAnthropic, "/v1/messages", "{}", "\n" + kMessage, type)))
-              .tokens_complete);
-    CHECK(only(meter_exchange(
-                   simple_exchange(kAnthropic, "/v1/messages", "{}", kStart + kDelta, type)))
-              .tokens_complete);
+    for (const std::string& body : {"\n" + kMessage, kStart + kDelta, "\n " + kStart + kDelta}) {
+      const Exchange exchange = simple_exchange(kAnthropic, "/v1/messages", "{}", body, type);
+      for (const Split& split : standard_splits(body.size())) {
+        CAPTURE(body, split.name);
+        CHECK(only(meter_exchange(exchange, {"whole", {9}}, split)).tokens_complete);
+      }
+    }
   }
+  const Exchange plain = simple_exchange(kAnthropic, "/v1/messages", "{}", "  dat", "");
+  CHECK(only(meter_exchange(plain)).incomplete_reason == "no_usage_in_response");
 }
 
 TEST_CASE("secrets never enter a record", "[redaction]") {
