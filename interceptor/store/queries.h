@@ -139,11 +139,12 @@ class Queries {
   Queries& operator=(Queries&&) noexcept;
 
   [[nodiscard]] Result<Totals> totals(const Filter& filter);
-  [[nodiscard]] Result<std::vector<Group>> by(GroupBy group,
-                                              const Filter& filter);  // cost, falling
+  // Dearest first; days and hours in order.
+  [[nodiscard]] Result<std::vector<Group>> by(GroupBy group, const Filter& filter);
   // Calls that were not metered. Of the filter, only the times and, as nothing else is known, none
   // of the rest apply.
   [[nodiscard]] Result<std::vector<MissCount>> misses(const Filter& filter);
+  // By times only. Side calls that are no usage (reason unknown_path) do not count.
   [[nodiscard]] Result<MeteredShare> metered_share(const Filter& filter);
   [[nodiscard]] Result<std::optional<int64_t>> last_capture_us();
   [[nodiscard]] Result<std::vector<UnpricedModel>> unpriced_models(const Filter& filter);

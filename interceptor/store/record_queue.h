@@ -46,6 +46,7 @@ class RecordQueue final : public RecordSink {
   void close();  // wakes the waiter for good; pushing still works
   [[nodiscard]] bool closed() const;
   [[nodiscard]] size_t depth() const;
+  [[nodiscard]] int64_t accepted() const;  // rows ever taken in
 
  private:
   template <class Record>
@@ -57,6 +58,7 @@ class RecordQueue final : public RecordSink {
   QueuedRows rows_;
   size_t bytes_ = 0;
   size_t wanted_ = 1;  // rows that wake the waiter
+  int64_t accepted_ = 0;
   bool closed_ = false;
 };
 

@@ -1,0 +1,124 @@
+#include "interceptor/store/database.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include "interceptor/store/schema.h"
+#include "interceptor/store/sqlite_error.h"
+
+namespace hm::store {
+namespace {
+
+// So that the file, and the -wal that inherits its mode, is nobody else's from the first byte on.
+// An existing file is not opened: closing it again would drop the locks that other connections of
+// this process hold on it.
+Result<void> make_private(const std::filesystem::path& path) {
+  if (auto folder = ensure_dir(path.parent_path()); !folder) return folder;
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    const int error = errno;
+    if (error == EEXIST) return {};
+    return fail(error == ENOSPC || error == EDQUOT ? Code::exhausted : Code::permission,
+                "store.open", error);
+  }
+  ::close(fd);
+  return {};
+}
+
+bool is_somebody_elses(SQLite::Database& db) {
+  const int64_t id = db.execAndGet("PRAGMA application_id").getInt64();
+  if (id == kApplicationId) return false;
+  return id != 0 || db.execAndGet("SELECT count(*) FROM sqlite_master").getInt64() > 0;
+}
+
+void migrate(SQLite::Database& db, const Clock& clock) {
+  db.exec(
+      "CREATE TABLE IF NOT EXISTS _migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+      "applied_at TEXT NOT NULL) STRICT");
+  const int64_t have =
+      db.execAndGet("SELECT coalesce(max(version), 0) FROM _migrations").getInt64();
+  for (const Migration& migration : migrations()) {
+    if (migration.version <= have) continue;
+    db.exec(migration.sql);
+    SQLite::Statement done(db,
+                           "INSERT INTO _migrations (version, name, applied_at) VALUES (?, ?, ?)");
+    done.bind(1, migration.version);
+    done.bind(2, migration.name);
+    done.bind(3, iso8601_utc(clock.wall_us()));
+    done.exec();
+  }
+  if (have > kSchemaVersion)
+    log::warn("store.newer_schema").with("have", have).with("known", kSchemaVersion);
+}
+
+// Throws. Null: this is a database, and not one of ours.
+std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
+                                           std::chrono::milliseconds busy_timeout,
+                                           const Clock& clock) {
+  auto db = std::make_unique<SQLite::Database>(path.string(),
+                                               SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE,
+                                               static_cast<int>(busy_timeout.count()));
+  if (is_somebody_elses(*db)) return nullptr;
+  // Before the first table: afterwards nobody could be reading in another mode.
+  db->exec("PRAGMA journal_mode = WAL");
+  db->exec("PRAGMA synchronous = NORMAL");
+  db->exec("PRAGMA foreign_keys = ON");
+  db->exec("PRAGMA journal_size_limit = 16777216");
+  SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
+  db->exec("PRAGMA application_id = " + std::to_string(kApplicationId));
+  migrate(*db, clock);
+  transaction.commit();
+  return db;
+}
+
+}  // namespace
+
+Result<void> move_aside(const std::filesystem::path& path, const char* word, const Clock& clock) {
+  std::string date = iso8601_utc(clock.wall_us()).substr(0, 19);  // 2026-11-15T09:30:00
+  std::erase(date, ':');
+  std::error_code error;
+  std::filesystem::path target = path.string() + "." + word + "-" + date;
+  for (int i = 1; std::filesystem::exists(target, error); ++i)
+    target = path.string() + "." + word + "-" + date + "." + std::to_string(i);
+  std::filesystem::rename(path, target, error);
+  if (error) return fail(Code::system, "store.move_aside", error.value());
+  // Together with the main file they can still be read by hand. A new database must not find them.
+  for (const char* part : {"-wal", "-shm"}) {
+    std::filesystem::rename(path.string() + part, target.string() + part, error);
+    if (error && error != std::errc::no_such_file_or_directory)
+      return fail(Code::system, "store.move_aside", error.value());
+  }
+  log::error("store.moved_aside")
+      .with("file", path.string())
+      .with("to", target.string())
+      .with("why", word)
+      .with("next", "a new database was begun; the old one is kept, see `sqlite3 FILE .recover`");
+  return {};
+}
+
+Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& path,
+                                                        std::chrono::milliseconds busy_timeout,
+                                                        const Clock& clock) {
+  for (int attempt = 0;; ++attempt) {
+    if (auto made = make_private(path); !made) return std::unexpected(made.error());
+    const char* word = "other";
+    try {
+      if (auto db = try_open(path, busy_timeout, clock)) return db;
+    } catch (const SQLite::Exception& exception) {
+      const Error error = from_sqlite(exception, "store.open");
+      if (error.code != Code::malformed) return std::unexpected(error);
+      word = "corrupt";
+    }
+    if (attempt > 0) return fail(Code::malformed, "store.open");
+    if (auto moved = move_aside(path, word, clock); !moved) return std::unexpected(moved.error());
+  }
+}
+
+}  // namespace hm::store

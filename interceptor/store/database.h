@@ -1,0 +1,26 @@
+// The read-write connection: opening, migrating, moving a broken file aside. Inside this folder
+// only; used by the writer's thread.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+
+namespace hm::store {
+
+// Opens `path` (made with mode 0600 when it is missing) and brings it up to date. A file that is
+// damaged, or that is a database of somebody else, is renamed first (NAME.corrupt-DATE,
+// NAME.other-DATE) and a new one is made; that is logged as store.moved_aside.
+[[nodiscard]] Result<std::unique_ptr<SQLite::Database>> open_database(
+    const std::filesystem::path& path, std::chrono::milliseconds busy_timeout, const Clock& clock);
+
+// Renames the database with its -wal and -shm. No connection may be open.
+[[nodiscard]] Result<void> move_aside(const std::filesystem::path& path, const char* word,
+                                      const Clock& clock);
+
+}  // namespace hm::store

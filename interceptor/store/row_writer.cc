@@ -1,0 +1,352 @@
+#include "interceptor/store/row_writer.h"
+
+#include <sys/random.h>
+
+#include <optional>
+#include <utility>
+
+#include "common/base/log.h"
+#include "interceptor/pricing/price.h"
+#include "interceptor/store/request_columns.h"
+#include "interceptor/store/timestamp.h"
+
+namespace hm::store {
+namespace {
+
+constexpr size_t kMaxKnownProjects = 1024;
+
+std::string random_uuid() {
+  uint8_t bytes[16] = {};
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return {};
+  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0f) | 0x40);
+  bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (size_t i = 0; i < sizeof bytes; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text.push_back('-');
+    text.push_back(kHex[bytes[i] >> 4]);
+    text.push_back(kHex[bytes[i] & 15]);
+  }
+  return text;
+}
+
+// One use of a prepared statement: parameters in order, reset at the end, also after a throw.
+class Use {
+ public:
+  explicit Use(SQLite::Statement& statement) : statement_(statement) {}
+  ~Use() { statement_.tryReset(); }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+  Use& operator<<(int64_t value) {
+    statement_.bind(next_++, value);
+    return *this;
+  }
+  Use& operator<<(const std::string& value) {
+    statement_.bind(next_++, value);
+    return *this;
+  }
+  Use& operator<<(const std::optional<int64_t>& value) { return maybe(value); }
+  Use& operator<<(const std::optional<double>& value) { return maybe(value); }
+  Use& text(const std::string& value) {
+    if (value.empty()) {
+      statement_.bind(next_++);
+      return *this;
+    }
+    return *this << value;
+  }
+  void run() { statement_.exec(); }
+  bool step() { return statement_.executeStep(); }
+  SQLite::Column column(int index) { return statement_.getColumn(index); }
+
+ private:
+  template <class T>
+  Use& maybe(const std::optional<T>& value) {
+    if (value)
+      statement_.bind(next_++, *value);
+    else
+      statement_.bind(next_++);
+    return *this;
+  }
+
+  SQLite::Statement& statement_;
+  int next_ = 1;
+};
+
+// Visitors of visit_columns().
+struct InsertSql {
+  std::string names, marks;
+  void add(const char* name) {
+    if (!names.empty()) names += ", ", marks += ", ";
+    names += name;
+    marks += "?";
+  }
+  template <class T>
+  void kept(const char* name, const T&) {
+    add(name);
+  }
+  template <class T>
+  void fresh(const char* name, const T&) {
+    add(name);
+  }
+  void kept_text(const char* name, const std::string&) { add(name); }
+  void fresh_text(const char* name, const std::string&) { add(name); }
+};
+
+struct UpdateSql {
+  std::string sets;
+  void add(const char* name) {
+    if (!sets.empty()) sets += ", ";
+    sets += name;
+    sets += " = ?";
+  }
+  template <class T>
+  void kept(const char*, const T&) {}
+  template <class T>
+  void fresh(const char* name, const T&) {
+    add(name);
+  }
+  void kept_text(const char*, const std::string&) {}
+  void fresh_text(const char* name, const std::string&) { add(name); }
+};
+
+struct BindAll {
+  Use& use;
+  template <class T>
+  void kept(const char*, const T& value) {
+    use << value;
+  }
+  template <class T>
+  void fresh(const char*, const T& value) {
+    use << value;
+  }
+  void kept_text(const char*, const std::string& value) { use.text(value); }
+  void fresh_text(const char*, const std::string& value) { use.text(value); }
+};
+
+struct BindFresh {
+  Use& use;
+  template <class T>
+  void kept(const char*, const T&) {}
+  template <class T>
+  void fresh(const char*, const T& value) {
+    use << value;
+  }
+  void kept_text(const char*, const std::string&) {}
+  void fresh_text(const char*, const std::string& value) { use.text(value); }
+};
+
+std::string insert_sql() {
+  InsertSql sql;
+  visit_columns(sql, CallRecord{}, pricing::PriceResult{}, "");
+  return "INSERT INTO requests (" + sql.names + ") VALUES (" + sql.marks +
+         ") ON CONFLICT (id) DO NOTHING";
+}
+
+std::string update_sql() {
+  UpdateSql sql;
+  visit_columns(sql, CallRecord{}, pricing::PriceResult{}, "");
+  return "UPDATE requests SET " + sql.sets + " WHERE id = ?";
+}
+
+// Only a request without a body fetches what was made before; every other one makes something new,
+// even if a gateway answers it with an old id.
+bool may_be_a_second_sight(const CallRecord& record) {
+  return !record.response_id.empty() && record.bytes_up == 0 && record.transport != "ws";
+}
+
+}  // namespace
+
+struct PricedRow {
+  const pricing::PriceResult& price;
+};
+
+struct RowWriter::Statements {
+  explicit Statements(SQLite::Database& db)
+      : insert(db, insert_sql()),
+        update(db, update_sql()),
+        same_response(db,
+                      "SELECT id, requested_at, tokens_complete FROM requests "
+                      "WHERE provider = ? AND response_id = ? ORDER BY requested_at LIMIT 1"),
+        find_project(db, "SELECT id FROM projects WHERE slug = ?"),
+        add_project(db, "INSERT INTO projects (id, name, slug, created_at) VALUES (?, ?, ?, ?)"),
+        extra(db, "INSERT INTO request_extra_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+        tool(db,
+             "INSERT INTO request_tool_calls VALUES (?, ?, ?) "
+             "ON CONFLICT DO UPDATE SET count = count + excluded.count"),
+        part(db,
+             "INSERT INTO request_usage_parts VALUES (?, ?, ?, ?) "
+             "ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens"),
+        limit(db, "INSERT OR REPLACE INTO request_rate_limits VALUES (?, ?, ?, ?)"),
+        line(db, "INSERT INTO request_cost_lines VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+        flag(db, "INSERT OR IGNORE INTO request_price_flags VALUES (?, ?)"),
+        miss(db,
+             "INSERT INTO misses (at, host, reason, count, bytes_up, bytes_down, duration_us, "
+             "client_port, call_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
+
+  SQLite::Statement insert, update, same_response, find_project, add_project, extra, tool, part,
+      limit, line, flag, miss;
+};
+
+RowWriter::RowWriter(SQLite::Database& db)
+    : db_(db), statements_(std::make_unique<Statements>(db)) {}
+
+RowWriter::~RowWriter() = default;
+
+void RowWriter::forget() {
+  projects_.clear();
+}
+
+std::string RowWriter::project_id(const std::string& slug, const std::string& now) {
+  if (const auto known = projects_.find(slug); known != projects_.end()) return known->second;
+  std::string id;
+  {
+    Use find(statements_->find_project);
+    find << slug;
+    if (find.step()) id = find.column(0).getString();
+  }
+  if (id.empty()) {
+    id = random_uuid();
+    (Use(statements_->add_project) << id << slug << slug << now).run();
+  }
+  if (projects_.size() >= kMaxKnownProjects) projects_.clear();
+  projects_.emplace(slug, id);
+  return id;
+}
+
+void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
+  if (may_be_a_second_sight(record)) {
+    std::string id;
+    std::optional<int64_t> first_us;
+    bool complete = false;
+    {
+      Use same(statements_->same_response);
+      same << record.provider << record.response_id;
+      if (same.step()) {
+        id = same.column(0).getString();
+        first_us = parse_timestamp(same.column(1).getString());
+        complete = same.column(2).getInt() != 0;
+      }
+    }
+    if (!id.empty()) {
+      if (complete && !record.tokens_complete) return;
+      CallRecord merged = record;  // the price of the day it was asked for
+      if (first_us) merged.requested_at_us = *first_us;
+      const pricing::PriceResult price = pricing::price(card, merged);
+      {
+        Use update(statements_->update);
+        BindFresh bind{update};
+        visit_columns(bind, merged, price, "");
+        update << id;
+        update.run();
+      }
+      for (const char* child : {"request_extra_usage", "request_tool_calls", "request_usage_parts",
+                                "request_cost_lines", "request_price_flags"}) {
+        SQLite::Statement clear(db_, std::string("DELETE FROM ") + child + " WHERE request_id = ?");
+        clear.bind(1, id);
+        clear.exec();
+      }
+      write_children(merged, id, {price});
+      return;
+    }
+  }
+
+  const std::string slug = record.attribution.project.empty() ? "misc" : record.attribution.project;
+  const std::string project = project_id(slug, iso8601_utc(record.requested_at_us));
+  const pricing::PriceResult price = pricing::price(card, record);
+  {
+    Use insert(statements_->insert);
+    BindAll bind{insert};
+    visit_columns(bind, record, price, project);
+    insert.run();
+  }
+  if (db_.getChanges() == 0) return;  // this very row is in already
+  write_children(record, record.id, {price});
+}
+
+void RowWriter::write_children(const CallRecord& record, const std::string& id,
+                               const PricedRow& priced) {
+  const auto write_parts = [&](int64_t position, const Usage& usage) {
+    for (const UsagePart& part : usage.parts)
+      (Use(statements_->part) << id << position << part.bucket << part.tokens).run();
+  };
+  write_parts(-1, record.usage);
+  int64_t position = 0;
+  for (const ExtraUsage& extra : record.extra_usage) {
+    const Usage& u = extra.usage;
+    (Use(statements_->extra) << id << position << extra.kind << extra.model << u.input_tokens
+                             << u.output_tokens << u.thinking_tokens << u.cache_read_tokens
+                             << u.cache_write_5m_tokens << u.cache_write_1h_tokens)
+        .run();
+    write_parts(position++, u);
+  }
+  for (const ToolCalls& calls : record.tool_calls)
+    (Use(statements_->tool) << id << calls.name << calls.count).run();
+  for (const RateLimitHeader& header : record.rate_limits)
+    (Use(statements_->limit) << id << header.name << header.value)
+        .text(header.instant_us ? iso8601_utc(*header.instant_us) : "")
+        .run();
+  position = 0;
+  for (const pricing::PriceLine& line : priced.price.lines)
+    (Use(statements_->line) << id << position++ << line.model << line.bucket
+                            << int64_t{line.per_call} << line.count << line.rate_pico_usd
+                            << line.amount_pico_usd)
+        .run();
+  for (const std::string& flag : priced.price.flags) {
+    (Use(statements_->flag) << id << flag).run();
+    if (flag == "provider_cost_differs")  // the only live check of a card there is
+      log::warn("pricing.provider_cost_differs")
+          .with("provider", record.provider)
+          .with("model", record.model)
+          .with("ours_pico_usd", priced.price.pico_usd)
+          .with("theirs_pico_usd", record.provider_cost_pico_usd.value_or(0));
+  }
+}
+
+void RowWriter::write(const MissRecord& miss) {
+  (Use(statements_->miss) << iso8601_utc(miss.at_us) << miss.host << miss.reason << miss.count
+                          << miss.bytes_up << miss.bytes_down << miss.duration_us
+                          << (miss.client_port > 0 ? std::optional<int64_t>(miss.client_port)
+                                                   : std::nullopt))
+      .text(miss.call_id)
+      .text(miss.detail)
+      .run();
+}
+
+void RowWriter::write_rates(const pricing::RateCard& card, const std::string& now) {
+  SQLite::Statement known(db_, "SELECT 1 FROM pricing_rates WHERE card_id = ? LIMIT 1");
+  known.bind(1, card.id());
+  if (known.executeStep()) return;
+  SQLite::Statement insert(db_, "INSERT INTO pricing_rates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  for (const pricing::ModelEntry& entry : card.entries()) {
+    const std::string source = entry.from_override ? "override" : card.source_name();
+    for (const pricing::Period& period : entry.periods) {
+      const auto write_set = [&](const pricing::RateSet& set, const std::string& tier, bool above) {
+        for (const auto& [bucket, rate] : set.rates) {
+          Use row(insert);
+          row << card.id() << source << entry.provider << entry.model;
+          row.text(period.from ? pricing::day_text(*period.from) : "");
+          row.text(period.to ? pricing::day_text(*period.to) : "");
+          row << tier
+              << (above && period.long_context
+                      ? std::optional<int64_t>(period.long_context->threshold_tokens)
+                      : std::nullopt)
+              << bucket << rate;
+          row.run();
+        }
+      };
+      write_set(period.rates, "standard", false);
+      if (period.long_context) write_set(period.long_context->rates, "standard", true);
+      for (const auto& [name, tier] : period.tiers) {
+        write_set(tier.rates, name, false);
+        write_set(tier.long_rates, name, true);
+      }
+    }
+  }
+  log::info("store.rates")
+      .with("card", card.id())
+      .with("source", card.source_name())
+      .with("at", now);
+}
+
+}  // namespace hm::store

@@ -1,0 +1,44 @@
+// Statements that put rows into an open database. Throws SQLite::Exception; the caller owns the
+// transaction. Inside this folder only; the writer's thread.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "interceptor/call_record.h"
+#include "interceptor/pricing/rate_card.h"
+
+namespace hm::store {
+
+class RowWriter {
+ public:
+  explicit RowWriter(SQLite::Database& db);  // the database must outlive it
+  ~RowWriter();
+
+  // Prices and inserts. A response that was read before (its retrieval, a resumed stream, results
+  // downloaded again) updates its row instead, unless the row knows more.
+  void write(const CallRecord& record, const pricing::RateCard& card);
+  void write(const MissRecord& record);
+
+  // The card into pricing_rates, once per card.
+  void write_rates(const pricing::RateCard& card, const std::string& now);
+
+  // After a rollback: what was learned inside the transaction is not so.
+  void forget();
+
+ private:
+  struct Statements;
+  std::string project_id(const std::string& slug, const std::string& now);
+  void write_children(const CallRecord& record, const std::string& id,
+                      const struct PricedRow& priced);
+
+  SQLite::Database& db_;
+  std::unique_ptr<Statements> statements_;
+  std::map<std::string, std::string> projects_;  // slug to id; at most kMaxKnownProjects
+};
+
+}  // namespace hm::store
