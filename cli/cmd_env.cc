@@ -1,0 +1,76 @@
+#include <array>
+#include <filesystem>
+
+#include "cli/client_env.h"
+#include "cli/command.h"
+#include "cli/control_client.h"
+#include "cli/pair_state.h"
+#include "cli/settings.h"
+#include "cli/text.h"
+#include "cli/trust_files.h"
+
+namespace hm::cli {
+namespace {
+
+int run(Context& context, const Flags& flags) {
+  if (!flags.operands().empty())
+    return usage_error(context, "env",
+                       "'" + printable(flags.operands()[0]) + "' is not understood");
+  const std::string shell = flags.value("shell").value_or(
+      std::filesystem::path(look_up(context.environment, "SHELL")).filename().string());
+  const bool known = shell == "bash" || shell == "zsh" || shell == "fish" || shell == "sh";
+  if (flags.has("shell") && !known)
+    return usage_error(context, "env", "--shell takes bash, zsh or fish");
+  RunTags tags;
+  if (const auto text = flags.value("project")) {
+    const auto slug = project_slug(*text);
+    if (!slug) return usage_error(context, "env", "'" + printable(*text) + "' is no project slug");
+    tags.project = *slug;
+  }
+
+  const auto ports = bound_ports(context.place);
+  if (!ports || !answers_ping(context.place.edge_socket, 300) || !port_accepts(ports->edge, 300)) {
+    // In a shell's start file this must stay silent.
+    if (context.out_is_terminal)
+      *context.err << "halton-meter env: the edge does not answer, so nothing is exported\n";
+    return kNotWell;
+  }
+  const Settings settings = load_settings(context);
+  ClientPlaces places = home_places(context.home);
+  places.edge_port = ports->edge;
+  const auto authority = ensure_authority(context, settings.metered_hosts);
+  std::vector<std::string> roots;
+  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
+  auto bundle = authority ? ensure_bundle(places, *authority, roots)
+                          : Result<void>(std::unexpected(authority.error()));
+  if (!bundle) {
+    *context.err << "halton-meter env: the certificates cannot be made: "
+                 << describe(bundle.error()) << "\n";
+    return kEnvironment;
+  }
+  *context.out << export_lines(client_variables(context.environment, places, tags, Reach::shell),
+                               shell == "fish" ? Shell::fish : Shell::posix);
+  return kFine;
+}
+
+constexpr std::array kFlags = {
+    FlagSpec{"shell", "NAME", "bash, zsh or fish (default: $SHELL)"},
+    FlagSpec{"project", "SLUG", "count the calls of this shell for this project"},
+};
+
+}  // namespace
+
+const Command kEnvCommand = {
+    .name = "env",
+    .summary = "print export lines that meter this shell",
+    .operands = "",
+    .about =
+        "Prints the lines that bring the calls of a shell through the running edge. When the edge\n"
+        "does not answer it prints nothing, so a shell is never broken by it.\n",
+    .example = "  eval \"$(halton-meter env)\"\n  halton-meter env --shell fish | source\n",
+    .flags = kFlags,
+    .parsing = Command::Parsing::own,
+    .run = run,
+};
+
+}  // namespace hm::cli

@@ -1,0 +1,106 @@
+#include <array>
+
+#include "cli/client_env.h"
+#include "cli/command.h"
+#include "cli/report.h"
+#include "cli/text.h"
+
+namespace hm::cli {
+namespace {
+
+constexpr std::array kEveryTable = {ReportTable::project, ReportTable::provider,
+                                    ReportTable::model};
+
+int run(Context& context, const Flags& flags) {
+  if (!flags.operands().empty())
+    return usage_error(context, "report",
+                       "'" + printable(flags.operands()[0]) + "' is not understood");
+  if (flags.has("json") && flags.has("csv"))
+    return usage_error(context, "report", "--json and --csv exclude each other");
+
+  ReportWish wish;
+  const auto period = period_of({.since = flags.value("since"),
+                                 .from = flags.value("from"),
+                                 .to = flags.value("to"),
+                                 .today = flags.has("today")},
+                                context.clock->wall_us());
+  if (!period) return usage_error(context, "report", period.error());
+  wish.period = *period;
+  wish.run_id = flags.value_or("run", "");
+  if (const auto text = flags.value("project")) {
+    const auto slug = project_slug(*text);
+    if (!slug)
+      return usage_error(context, "report", "'" + printable(*text) + "' is no project slug");
+    wish.project = *slug;
+  }
+  if (const auto by = flags.value("by")) {
+    for (const ReportTable table : kEveryTable)
+      if (name_of(table) == *by) wish.tables.push_back(table);
+    if (wish.tables.empty())
+      return usage_error(context, "report", "--by takes project, provider or model");
+  } else {
+    wish.tables.assign(kEveryTable.begin(), kEveryTable.end());
+  }
+
+  Report report;
+  report.wish = wish;
+  report.covers_all = wish.project.empty() && wish.run_id.empty();
+  auto queries = store::Queries::open(context.home.database());
+  if (queries) {
+    auto read = read_report(*queries, wish);
+    if (!read) {
+      *context.err << "halton-meter report: the database cannot be read: " << describe(read.error())
+                   << "\n";
+      return kNotWell;
+    }
+    report = std::move(*read);
+  } else if (queries.error().code != Code::not_found) {
+    *context.err << "halton-meter report: " << context.home.database().string()
+                 << " cannot be opened: " << describe(queries.error()) << "\n";
+    return queries.error().code == Code::permission ? kEnvironment : kNotWell;
+  } else {
+    for (const ReportTable table : wish.tables) report.sections.push_back({table, {}});
+    if (!flags.has("json") && !flags.has("csv")) {
+      *context.out << "No calls have been metered yet. To begin: halton-meter run -- COMMAND\n";
+      return kFine;
+    }
+  }
+
+  if (flags.has("json")) {
+    *context.out << report_json(report, context.version);
+  } else if (flags.has("csv")) {
+    *context.out << report_csv(report);
+  } else {
+    *context.out << report_text(report, context.version, context.style);
+  }
+  return kFine;
+}
+
+constexpr std::array kFlags = {
+    FlagSpec{"since", "WHEN", "7d, 2h, 5m, a number of days, or a date (default: 30 days)"},
+    FlagSpec{"from", "DATE", "begin of the period, in local time"},
+    FlagSpec{"to", "DATE", "end of the period; a day is included"},
+    FlagSpec{"today", "", "since midnight"},
+    FlagSpec{"by", "TABLE", "one table only: project, provider or model"},
+    FlagSpec{"project", "SLUG", "calls of this project only"},
+    FlagSpec{"run", "ID", "calls of one halton-meter run only"},
+    FlagSpec{"json", "", "everything as one JSON object; money in pico-USD and as decimal text"},
+    FlagSpec{"csv", "", "one table as CSV (the one of --by, else by project)"},
+};
+
+}  // namespace
+
+const Command kReportCommand = {
+    .name = "report",
+    .summary = "what the calls of a period cost",
+    .operands = "",
+    .about =
+        "Reads the database, also while nothing is running, and prints calls, tokens and cost by\n"
+        "project, provider and model. A sum that leaves out calls without a price is marked >=.\n",
+    .example = "  halton-meter report --since 7d --by model\n",
+    .flags = kFlags,
+    .parsing = Command::Parsing::own,
+    .run = run,
+};
+
+}  // namespace hm::cli

@@ -1,0 +1,216 @@
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "cli/child_process.h"
+#include "cli/client_env.h"
+#include "cli/command.h"
+#include "cli/own_pair.h"
+#include "cli/pair_state.h"
+#include "cli/run_summary.h"
+#include "cli/settings.h"
+#include "cli/text.h"
+#include "cli/trust_files.h"
+
+namespace hm::cli {
+namespace {
+
+constexpr int64_t kStoreLimitMs = 1000;
+constexpr int64_t kEndLimitMs = 400;
+
+// A version 4 UUID (RFC 9562, 5.4).
+std::string new_run_id() {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  std::array<unsigned char, 16> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
+  std::string id;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) id.push_back('-');
+    id.push_back(kHex[bytes[i] >> 4]);
+    id.push_back(kHex[bytes[i] & 15]);
+  }
+  return id;
+}
+
+// Which pair serves this command. No place: none does, and `why_not` is half a sentence.
+struct Metering {
+  std::optional<RunPlace> place;
+  ClientPlaces clients;
+  std::string folder;          // of a pair that some `run` started
+  std::optional<OwnPair> own;  // ... this one
+  std::string why_not;
+  int interrupted = 0;
+};
+
+bool use(Metering& metering, const RunPlace& place, const ClientPlaces& clients) {
+  const auto ports = bound_ports(place);
+  if (!ports || !pair_answers(place, *ports)) return false;
+  metering.place = place;
+  metering.clients = clients;
+  metering.clients.edge_port = ports->edge;
+  return true;
+}
+
+Metering find_or_start_pair(const Context& context, SignalLine& signals) {
+  Metering metering;
+  const auto without_certificates = [&](const Error& error) {
+    metering.why_not = "its certificates cannot be made (" + describe(error) + ")";
+    return std::move(metering);
+  };
+  const Settings settings = load_settings(context);
+  const ClientPlaces usual = home_places(context.home);
+  const auto authority = ensure_authority(context, settings.metered_hosts);
+  if (!authority) return without_certificates(authority.error());
+  std::vector<std::string> roots;
+  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
+  if (auto made = ensure_bundle(usual, *authority, roots); !made)
+    return without_certificates(made.error());
+
+  // Inside another `run` of the same home: its pair serves us too.
+  std::vector<uint16_t> our_ports = settings.known_edge_ports;
+  ClientPlaces outer = usual;
+  const std::string folder(look_up(context.environment, "HALTON_METER_RUN_DIR"));
+  const std::string_view roots_now = look_up(context.environment, "SSL_CERT_FILE");
+  if (!folder.empty()) {
+    if (roots_now != usual.bundle.native()) outer = places_in(context.home, folder);
+    const RunPlace place = RunPlace::in_folder(folder);
+    const bool ours = roots_now == outer.bundle.native();
+    if (ours && use(metering, place, outer)) {
+      metering.folder = folder;
+      return metering;
+    }
+    if (const auto ports = bound_ports(place); ports && ours) our_ports.push_back(ports->edge);
+  }
+
+  const EarlierProxy proxy = earlier_proxy(context.environment, our_ports);
+  std::string own_roots;
+  if (settings.upstream_roots.empty())
+    own_roots = earlier_roots(context.environment, {usual, outer});
+  if (!own_roots.empty() && ::access(own_roots.c_str(), R_OK) != 0) own_roots.clear();
+  // The usual pair serves when calls through it take the way they took before.
+  const bool same_way = (proxy.url.empty() || settings.has_upstream_proxy) && own_roots.empty();
+  if (same_way && use(metering, context.place, usual)) return metering;
+  if (!proxy.supported) {
+    metering.why_not =
+        "the proxy in the environment cannot be used as an upstream, only http:// can";
+    return metering;
+  }
+
+  const std::string upstream = settings.has_upstream_proxy ? std::string() : proxy.url;
+  auto own = OwnPair::start(context, {.upstream_proxy = upstream, .upstream_roots = own_roots},
+                            signals, metering.interrupted);
+  if (!own) {
+    metering.why_not = own.error();
+    return metering;
+  }
+  metering.clients = usual;
+  if (!own_roots.empty()) {
+    roots.push_back(own_roots);
+    const ClientPlaces apart = places_in(context.home, own->folder());
+    if (auto made = ensure_bundle(apart, *authority, roots); !made) {
+      own->finish(kEndLimitMs);
+      return without_certificates(made.error());
+    }
+    metering.clients = apart;
+  }
+  metering.own = std::move(*own);
+  metering.place = RunPlace::in_folder(metering.own->folder());
+  metering.clients.edge_port = metering.own->edge_port();
+  metering.folder = metering.own->folder().string();
+  return metering;
+}
+
+int run(Context& context, const Flags& flags) {
+  const std::vector<std::string>& words = flags.operands();
+  if (words.empty()) return usage_error(context, "run", "which command? Give it after --");
+  RunTags tags;
+  if (const auto text = flags.value("project")) {
+    const auto slug = project_slug(*text);
+    if (!slug)
+      return usage_error(
+          context, "run",
+          "'" + printable(*text) + "' is no project slug (letters, digits and - _ : / only)");
+    tags.project = *slug;
+  }
+
+  const auto program = find_program(words[0], look_up(context.environment, "PATH"));
+  if (!program) {
+    *context.err << "halton-meter run: " << printable(words[0])
+                 << (program.error() == 127 ? ": command not found\n" : ": cannot be executed\n");
+    return program.error();
+  }
+
+  SignalLine signals;
+  Metering metering = find_or_start_pair(context, signals);
+  if (metering.interrupted != 0) return 128 + metering.interrupted;
+
+  ProcessPlan plan;
+  plan.program = *program;
+  plan.words = words;
+  plan.environment = context.environment;
+  if (metering.place) {
+    tags.run_id = new_run_id();
+    tags.run_folder = metering.folder;
+    plan.environment = with_variables(
+        plan.environment,
+        client_variables(context.environment, metering.clients, tags, Reach::one_command));
+    if (metering.own) plan.inherit.push_back(metering.own->lifeline());
+  } else {
+    *context.err << "halton-meter run: not metered: " << metering.why_not << "\n";
+  }
+  context.out->flush();
+  context.err->flush();
+
+  const int64_t began_us = context.clock->wall_us();
+  const auto child = start_process(plan, signals);
+  if (!child) {
+    *context.err << "halton-meter run: " << describe(child.error()) << "\n";
+    if (metering.own) metering.own->finish(kEndLimitMs);
+    return kEnvironment;
+  }
+  const int code = wait_in_foreground(*child, signals);
+
+  if (metering.place) {
+    const bool summary = flags.has("summary") || (context.err_is_terminal && !flags.has("quiet"));
+    if (summary) {
+      wait_until_stored(*metering.place, kStoreLimitMs);
+      const int64_t waiting = metering.own ? waiting_misses(*metering.place) : 0;
+      if (const auto line = run_summary(context, tags.run_id, began_us, waiting))
+        *context.err << "halton-meter: " << *line << "\n" << std::flush;
+    }
+    if (metering.own) metering.own->finish(kEndLimitMs);
+  }
+  return code;
+}
+
+constexpr std::array kFlags = {
+    FlagSpec{"project", "SLUG", "count the calls for this project"},
+    FlagSpec{"quiet", "", "no summary at the end"},
+    FlagSpec{"summary", "", "a summary at the end, also when stderr is no terminal"},
+};
+
+}  // namespace
+
+const Command kRunCommand = {
+    .name = "run",
+    .summary = "run one command with its LLM calls metered",
+    .operands = "[--] COMMAND [ARGUMENT...]",
+    .about =
+        "Runs a command whose LLM calls are metered. Nothing has to be installed: when no edge "
+        "and\n"
+        "interceptor are running, a pair is started for the time of the command. If metering is "
+        "not\n"
+        "possible the command runs all the same. The exit code is the command's own, or 128 plus "
+        "the\n"
+        "number of the signal that ended it.\n",
+    .example = "  halton-meter run --project shop -- python3 answer_mails.py\n",
+    .flags = kFlags,
+    .parsing = Command::Parsing::until_operand,
+    .run = run,
+};
+
+}  // namespace hm::cli

@@ -1,0 +1,210 @@
+#include "cli/report.h"
+
+#include <algorithm>
+#include <map>
+
+#include "cli/money.h"
+#include "cli/text.h"
+
+namespace hm::cli {
+namespace {
+
+store::GroupBy grouping(ReportTable table) {
+  switch (table) {
+    case ReportTable::project:
+      return store::GroupBy::project;
+    case ReportTable::provider:
+      return store::GroupBy::provider;
+    case ReportTable::model:
+      return store::GroupBy::model;
+  }
+  return store::GroupBy::project;
+}
+
+int64_t all_input(const store::Totals& totals) {
+  return totals.input_tokens + totals.cache_read_tokens + totals.cache_write_tokens;
+}
+
+std::string counted(int64_t count, std::string_view one, std::string_view many) {
+  return thousands(count) + " " + std::string(count == 1 ? one : many);
+}
+
+Table section_table(const ReportSection& section, const store::Totals& totals) {
+  std::vector<Column> columns{{std::string(name_of(section.table)), Align::left, 0}};
+  const bool with_provider = section.table == ReportTable::model;
+  const bool with_shadow = totals.subscription > 0;
+  const auto right = [&](const char* title, int drop_rank) {
+    columns.push_back({title, Align::right, drop_rank});
+  };
+  if (with_provider) columns.push_back({"provider", Align::left, 5});
+  right("calls", 1);
+  right("in", 2);
+  right("cached", 6);
+  right("out", 2);
+  right("cost", 0);
+  if (with_shadow) right("shadow cost", 3);
+  if (totals.unpriced > 0) right("unpriced", 4);
+  if (totals.incomplete > 0) right("incomplete", 7);
+  right("avg", 8);
+  right("p95", 9);
+
+  Table table(columns);
+  for (const store::Group& group : section.groups) {
+    const store::Totals& sums = group.totals;
+    std::vector<std::string> cells{group.key.empty() ? "(unknown)" : group.key};
+    if (with_provider) cells.push_back(group.provider);
+    cells.push_back(thousands(sums.requests));
+    cells.push_back(thousands(all_input(sums)));
+    cells.push_back(thousands(sums.cache_read_tokens));
+    cells.push_back(thousands(sums.output_tokens));
+    cells.push_back(dollars_at_least(sums.cost, sums.unpriced > 0));
+    if (with_shadow) cells.push_back(sums.subscription > 0 ? dollars(sums.shadow_cost) : "-");
+    if (totals.unpriced > 0) cells.push_back(sums.unpriced > 0 ? thousands(sums.unpriced) : "-");
+    if (totals.incomplete > 0)
+      cells.push_back(sums.incomplete > 0 ? thousands(sums.incomplete) : "-");
+    cells.push_back(milliseconds(sums.avg_latency_ms));
+    cells.push_back(milliseconds(sums.p95_latency_ms));
+    table.add(std::move(cells));
+  }
+  return table;
+}
+
+std::string totals_text(const Report& report) {
+  const store::Totals& totals = report.totals;
+  std::string out = counted(totals.requests, "call", "calls");
+  for (const ReportSection& section : report.sections) {
+    const auto count = static_cast<int64_t>(section.groups.size());
+    const std::string word(name_of(section.table));
+    out +=
+        (&section == report.sections.data() ? " across " : ", ") + counted(count, word, word + "s");
+  }
+  out += "\n" + counted(all_input(totals), "token in", "tokens in");
+  if (totals.cache_read_tokens > 0) out += " (" + thousands(totals.cache_read_tokens) + " cached)";
+  out += ", " + thousands(totals.output_tokens) + " out\n";
+  out += "total cost " + dollars_at_least(totals.cost, totals.unpriced > 0) + "\n";
+  if (totals.unpriced > 0)
+    out += "  a lower bound: " + counted(totals.unpriced, "call", "calls") + " without a price\n";
+  if (totals.subscription > 0)
+    out += "shadow cost " + dollars(totals.shadow_cost) + ": list price of " +
+           counted(totals.subscription, "call", "calls") +
+           " on a subscription, not part of the total\n";
+  if (totals.incomplete > 0) {
+    out += counted(totals.incomplete, "call", "calls") + " with incomplete token counts";
+    if (totals.no_usage > 0) out += ", " + thousands(totals.no_usage) + " of them with none at all";
+    out += "\n";
+  }
+  if (totals.errors > 0) out += counted(totals.errors, "call", "calls") + " failed\n";
+  return out;
+}
+
+std::string misses_text(const Report& report) {
+  if (!report.covers_all || !report.share.per_mille()) return {};
+  std::string out = per_mille_text(report.share.per_mille()) + " of calls metered";
+  if (report.share.missed == 0) return out + "\n";
+  out += "; " + thousands(report.share.missed) + " not metered";
+  std::map<std::string, int64_t> reasons;
+  for (const store::MissCount& miss : report.misses) reasons[printable(miss.reason)] += miss.count;
+  std::string list;
+  for (const auto& [reason, count] : reasons)
+    list += (list.empty() ? "" : ", ") + reason + " " + thousands(count);
+  return out + (list.empty() ? "" : " (" + list + ")") + "\n";
+}
+
+}  // namespace
+
+std::string_view name_of(ReportTable table) {
+  switch (table) {
+    case ReportTable::project:
+      return "project";
+    case ReportTable::provider:
+      return "provider";
+    case ReportTable::model:
+      return "model";
+  }
+  return "";
+}
+
+Result<Report> read_report(store::Queries& queries, const ReportWish& wish) {
+  Report report;
+  report.wish = wish;
+  report.covers_all = wish.project.empty() && wish.run_id.empty();
+  store::Filter filter;
+  filter.since_us = wish.period.from_us;
+  filter.until_us = wish.period.to_us;
+  filter.project = wish.project;
+  filter.run_id = wish.run_id;
+
+  auto totals = queries.totals(filter);
+  if (!totals) return std::unexpected(totals.error());
+  report.totals = *totals;
+  for (const ReportTable table : wish.tables) {
+    auto groups = queries.by(grouping(table), filter);
+    if (!groups) return std::unexpected(groups.error());
+    report.sections.push_back({table, std::move(*groups)});
+  }
+  if (auto unpriced = queries.unpriced_models(filter)) report.unpriced = std::move(*unpriced);
+  if (report.covers_all) {
+    if (auto share = queries.metered_share(filter)) report.share = *share;
+    if (auto misses = queries.misses(filter)) report.misses = std::move(*misses);
+  }
+  return report;
+}
+
+std::string report_text(const Report& report, const std::string& version, const TableStyle& style) {
+  std::string out = "Halton Meter " + version + " cost report\n" +
+                    local_time(report.wish.period.from_us) + " to " +
+                    local_time(report.wish.period.to_us);
+  if (!report.wish.project.empty()) out += ", project " + printable(report.wish.project);
+  if (!report.wish.run_id.empty()) out += ", run " + printable(report.wish.run_id);
+  out += "\n\n";
+  if (report.totals.requests == 0) return out + "No calls in this period.\n" + misses_text(report);
+  out += totals_text(report) + misses_text(report);
+  for (const ReportSection& section : report.sections) {
+    if (!section.groups.empty()) out += "\n" + section_table(section, report.totals).text(style);
+  }
+  if (!report.unpriced.empty()) {
+    out += "\nWithout a price:\n";
+    for (const store::UnpricedModel& model : report.unpriced)
+      out += "  " + printable(model.provider) + " " +
+             (model.model.empty() ? "(unknown)" : printable(model.model)) + ": " +
+             counted(model.requests, "call", "calls") + ", " + printable(model.reason) + "\n";
+  }
+  return out;
+}
+
+std::string report_csv(const Report& report) {
+  if (report.sections.empty()) return {};
+  const ReportSection& section = report.sections.front();
+  Table table({{std::string(name_of(section.table))},
+               {"provider"},
+               {"requests"},
+               {"errors"},
+               {"incomplete"},
+               {"unpriced"},
+               {"input_tokens"},
+               {"cache_read_tokens"},
+               {"cache_write_tokens"},
+               {"output_tokens"},
+               {"thinking_tokens"},
+               {"cost_usd"},
+               {"shadow_cost_usd"},
+               {"avg_latency_ms"},
+               {"p95_latency_ms"}});
+  const auto maybe = [](const std::optional<int64_t>& value) {
+    return value ? std::to_string(*value) : std::string();
+  };
+  for (const store::Group& group : section.groups) {
+    const store::Totals& sums = group.totals;
+    table.add({group.key, section.table == ReportTable::provider ? group.key : group.provider,
+               std::to_string(sums.requests), std::to_string(sums.errors),
+               std::to_string(sums.incomplete), std::to_string(sums.unpriced),
+               std::to_string(sums.input_tokens), std::to_string(sums.cache_read_tokens),
+               std::to_string(sums.cache_write_tokens), std::to_string(sums.output_tokens),
+               std::to_string(sums.thinking_tokens), sums.cost.exact_dollars(),
+               sums.shadow_cost.exact_dollars(), maybe(sums.avg_latency_ms),
+               maybe(sums.p95_latency_ms)});
+  }
+  return table.csv();
+}
+
+}  // namespace hm::cli

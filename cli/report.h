@@ -1,0 +1,49 @@
+// The cost report: what was read from the database, and its three forms. The forms are pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+#include "cli/period.h"
+#include "cli/table.h"
+#include "common/base/result.h"
+#include "interceptor/store/queries.h"
+
+namespace hm::cli {
+
+enum class ReportTable : unsigned char { project, provider, model };
+
+[[nodiscard]] std::string_view name_of(ReportTable table);
+
+struct ReportWish {
+  Period period;
+  std::string project;
+  std::string run_id;
+  std::vector<ReportTable> tables;
+};
+
+struct ReportSection {
+  ReportTable table = ReportTable::project;
+  std::vector<store::Group> groups;
+};
+
+struct Report {
+  ReportWish wish;
+  store::Totals totals;
+  std::vector<ReportSection> sections;
+  // Misses know nothing of projects and runs; they are told only when the report covers everything.
+  bool covers_all = true;
+  store::MeteredShare share;
+  std::vector<store::MissCount> misses;
+  std::vector<store::UnpricedModel> unpriced;
+};
+
+[[nodiscard]] Result<Report> read_report(store::Queries& queries, const ReportWish& wish);
+
+[[nodiscard]] std::string report_text(const Report& report, const std::string& version,
+                                      const TableStyle& style);
+[[nodiscard]] std::string report_json(const Report& report, const std::string& version);
+[[nodiscard]] std::string report_csv(const Report& report);  // the first section
+
+}  // namespace hm::cli

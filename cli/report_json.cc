@@ -1,0 +1,95 @@
+#include "cli/json_text.h"
+#include "cli/report.h"
+
+namespace hm::cli {
+namespace {
+
+// An integer for programs that add up, a decimal string for those that show.
+void money(JsonText& json, const std::string& name, pricing::PicoUsd amount) {
+  json.key(name + "_pico_usd").raw(amount.digits());
+  json.member(name + "_usd", amount.exact_dollars());
+}
+
+void sums(JsonText& json, const store::Totals& totals) {
+  json.member("requests", totals.requests)
+      .member("errors", totals.errors)
+      .member("incomplete", totals.incomplete)
+      .member("no_usage", totals.no_usage)
+      .member("unpriced", totals.unpriced)
+      .member("subscription", totals.subscription)
+      .member("input_tokens", totals.input_tokens)
+      .member("cache_read_tokens", totals.cache_read_tokens)
+      .member("cache_write_tokens", totals.cache_write_tokens)
+      .member("output_tokens", totals.output_tokens)
+      .member("thinking_tokens", totals.thinking_tokens);
+  money(json, "cost", totals.cost);
+  json.member("cost_is_lower_bound", totals.unpriced > 0);
+  money(json, "shadow_cost", totals.shadow_cost);
+  json.member("avg_latency_ms", totals.avg_latency_ms)
+      .member("p95_latency_ms", totals.p95_latency_ms);
+}
+
+}  // namespace
+
+std::string report_json(const Report& report, const std::string& version) {
+  JsonText json;
+  json.begin_object().member("version", version);
+  json.key("period")
+      .begin_object()
+      .member("from", iso8601_utc(report.wish.period.from_us))
+      .member("to", iso8601_utc(report.wish.period.to_us))
+      .end_object();
+  json.key("project");
+  report.wish.project.empty() ? json.null() : json.value(report.wish.project);
+  json.key("run_id");
+  report.wish.run_id.empty() ? json.null() : json.value(report.wish.run_id);
+  json.key("totals").begin_object();
+  sums(json, report.totals);
+  json.end_object();
+
+  for (const ReportSection& section : report.sections) {
+    json.key("by_" + std::string(name_of(section.table))).begin_array();
+    for (const store::Group& group : section.groups) {
+      json.begin_object().member(name_of(section.table), group.key);
+      if (section.table == ReportTable::model) json.member("provider", group.provider);
+      sums(json, group.totals);
+      json.end_object();
+    }
+    json.end_array();
+  }
+
+  json.key("unpriced_models").begin_array();
+  for (const store::UnpricedModel& model : report.unpriced)
+    json.begin_object()
+        .member("provider", model.provider)
+        .member("model", model.model)
+        .member("reason", model.reason)
+        .member("requests", model.requests)
+        .member("input_tokens", model.input_tokens)
+        .member("output_tokens", model.output_tokens)
+        .member("first_seen", iso8601_utc(model.first_seen_us))
+        .end_object();
+  json.end_array();
+
+  json.key("metering");
+  if (!report.covers_all) {
+    json.null();
+  } else {
+    json.begin_object()
+        .member("metered", report.share.metered)
+        .member("missed", report.share.missed)
+        .member("metered_per_mille", report.share.per_mille());
+    json.key("misses").begin_array();
+    for (const store::MissCount& miss : report.misses)
+      json.begin_object()
+          .member("host", miss.host)
+          .member("reason", miss.reason)
+          .member("count", miss.count)
+          .member("last_seen", iso8601_utc(miss.last_us))
+          .end_object();
+    json.end_array().end_object();
+  }
+  return json.end_object().take();
+}
+
+}  // namespace hm::cli

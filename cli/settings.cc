@@ -1,0 +1,23 @@
+#include "cli/settings.h"
+
+#include "cli/pair_state.h"
+#include "common/config/config.h"
+#include "common/wire/host_match.h"
+
+namespace hm::cli {
+
+Settings load_settings(const Context& context) {
+  Settings settings;
+  const config::Config config = config::load(context.home.config()).config;
+  wire::HostTable hosts;
+  for (const config::ExtraProvider& provider : config.providers) hosts.add(provider.host);
+  settings.metered_hosts = hosts.names();
+  settings.has_upstream_proxy = !config.upstream.proxy.empty();
+  settings.upstream_roots = config.upstream.ca_file;
+  settings.known_edge_ports.push_back(static_cast<uint16_t>(config.daemon.edge_port));
+  if (const auto ports = bound_ports(context.place); ports && ports->edge != 0)
+    settings.known_edge_ports.push_back(ports->edge);
+  return settings;
+}
+
+}  // namespace hm::cli

@@ -1,0 +1,41 @@
+#include "cli/trust_files.h"
+
+#include "interceptor/tls/ca_store.h"
+#include "interceptor/tls/trust_bundle.h"
+
+namespace hm::cli {
+
+ClientPlaces home_places(const Home& home) {
+  return {.edge_port = 0,
+          .bundle = home.bundle(),
+          .ca_cert = home.ca_cert(),
+          .python_dir = home.python_dir()};
+}
+
+ClientPlaces places_in(const Home& home, const std::filesystem::path& folder) {
+  ClientPlaces places = home_places(home);
+  places.bundle = folder / "certifi" / "cacert.pem";
+  places.python_dir = folder;
+  return places;
+}
+
+Result<std::string> ensure_authority(const Context& context,
+                                     const std::vector<std::string>& hosts) {
+  if (auto made = ensure_dir(context.home.root()); !made) return std::unexpected(made.error());
+  auto authority = tls::Authority::load_or_create(context.home.ca_dir(), hosts, *context.clock);
+  if (!authority) return std::unexpected(authority.error());
+  return (*authority)->certificate_pem();
+}
+
+Result<void> ensure_bundle(const ClientPlaces& places, const std::string& authority_pem,
+                           const std::vector<std::string>& extra_roots) {
+  if (auto made = ensure_dir(places.bundle.parent_path()); !made) return made;
+  tls::TrustBundleSources sources;
+  sources.extra_roots.assign(extra_roots.begin(), extra_roots.end());
+  sources.authority_pem = authority_pem;
+  auto wrote = tls::refresh_trust_bundle(sources, places.bundle);
+  if (!wrote) return std::unexpected(wrote.error());
+  return {};
+}
+
+}  // namespace hm::cli

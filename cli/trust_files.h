@@ -1,0 +1,28 @@
+// The CA and the bundles that clients are pointed at; made or renewed when needed. Blocks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/client_env.h"
+#include "cli/context.h"
+#include "common/base/result.h"
+
+namespace hm::cli {
+
+// The home's own bundle and CA.
+[[nodiscard]] ClientPlaces home_places(const Home& home);
+
+// The same with a bundle of its own in the folder of a pair: for a command with roots of its own.
+[[nodiscard]] ClientPlaces places_in(const Home& home, const std::filesystem::path& folder);
+
+// Makes the CA on first use; its certificate in PEM.
+[[nodiscard]] Result<std::string> ensure_authority(const Context& context,
+                                                   const std::vector<std::string>& hosts);
+
+// System roots, then `extra_roots` (files), then our CA.
+[[nodiscard]] Result<void> ensure_bundle(const ClientPlaces& places,
+                                         const std::string& authority_pem,
+                                         const std::vector<std::string>& extra_roots);
+
+}  // namespace hm::cli
