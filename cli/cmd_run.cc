@@ -175,14 +175,15 @@ int run(Context& context, const Flags& flags) {
   const int code = wait_in_foreground(*child, signals);
 
   if (metering.place) {
-    const bool summary = flags.has("summary") || (context.err_is_terminal && !flags.has("quiet"));
-    if (summary) {
-      wait_until_stored(*metering.place, kStoreLimitMs);
-      const int64_t waiting = metering.own ? waiting_misses(*metering.place) : 0;
+    const bool alone = metering.own.has_value();
+    // Also without a summary: a report typed next shall know this command.
+    wait_until_stored(*metering.place, alone, kStoreLimitMs);
+    if (flags.has("summary") || (context.err_is_terminal && !flags.has("quiet"))) {
+      const int64_t waiting = alone ? waiting_misses(*metering.place) : 0;
       if (const auto line = run_summary(context, tags.run_id, began_us, waiting))
         *context.err << "halton-meter: " << *line << "\n" << std::flush;
     }
-    if (metering.own) metering.own->finish(kEndLimitMs);
+    if (alone) metering.own->finish(kEndLimitMs);
   }
   return code;
 }

@@ -56,18 +56,22 @@ bool gate_is_open(const RunPlace& place) {
 
 int64_t waiting_misses(const RunPlace& place) {
   const auto status = StatusAnswer::ask(place.edge_socket, 200);
-  return status ? status->number("ledger.waiting").value_or(0) : 0;
+  return status ? status->number("ledger.calls").value_or(0) : 0;
 }
 
-void wait_until_stored(const RunPlace& place, int64_t limit_ms) {
+void wait_until_stored(const RunPlace& place, bool alone, int64_t limit_ms) {
   const int64_t end_us = system_clock().steady_us() + limit_ms * 1000;
   int quiet = 0;
   while (system_clock().steady_us() < end_us) {
-    const auto status = StatusAnswer::ask(place.daemon_socket, 200);
-    if (!status) return;
+    bool empty = true;
+    if (alone) {
+      const auto edge = StatusAnswer::ask(place.edge_socket, 200);
+      empty = !edge || edge->number("open_calls").value_or(0) == 0;
+    }
+    const auto daemon = StatusAnswer::ask(place.daemon_socket, 200);
+    if (!daemon) return;
+    empty = empty && daemon->number("store.queue").value_or(0) == 0;
     // The last bytes of the command's calls may still be on their way: empty has to be seen twice.
-    const bool empty = status->number("store.queue").value_or(0) == 0 &&
-                       status->number("sessions").value_or(0) == 0;
     quiet = empty ? quiet + 1 : 0;
     if (quiet >= 2) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

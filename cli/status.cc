@@ -53,6 +53,10 @@ StatusRow daemon_row(const StatusFacts& facts) {
   const int64_t waiting = facts.daemon->number("store.queue").value_or(0);
   const int64_t dropped = facts.daemon->number("store.dropped").value_or(0);
   if (waiting > 0) append(detail, thousands(waiting) + " rows waiting");
+  if (facts.daemon->number("store.healthy") == 0) {
+    append(detail, printable(facts.daemon->text("store.last_error")));
+    return {"daemon", "cannot write", detail, false};
+  }
   if (dropped > 0) {
     append(detail, thousands(dropped) + " rows dropped");
     return {"daemon", "losing rows", detail, false};

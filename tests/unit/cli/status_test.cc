@@ -79,6 +79,9 @@ TEST_CASE("smaller illnesses are DEGRADED") {
   SECTION("dropped rows") {
     facts.daemon = StatusAnswer::parse("store.dropped=3\n");
   }
+  SECTION("unwritable database") {
+    facts.daemon = StatusAnswer::parse("store.healthy=0\nstore.last_error=disk full\n");
+  }
   SECTION("a client that refuses our CA") {
     facts.daemon = StatusAnswer::parse(
         "distrust.1=host=chatgpt.com client=codex variable=CODEX_CA_CERTIFICATE\n");
