@@ -71,6 +71,7 @@ void wait_until_stored(const RunPlace& place, bool alone, int64_t limit_ms) {
     const auto daemon = StatusAnswer::ask(place.daemon_socket, 200);
     if (!daemon) return;
     empty = empty && daemon->number("store.queue").value_or(0) == 0;
+    if (alone) empty = empty && daemon->number("sessions").value_or(0) == 0;
     // The last bytes of the command's calls may still be on their way: empty has to be seen twice.
     quiet = empty ? quiet + 1 : 0;
     if (quiet >= 2) return;

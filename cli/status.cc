@@ -54,7 +54,7 @@ StatusRow daemon_row(const StatusFacts& facts) {
   const int64_t dropped = facts.daemon->number("store.dropped").value_or(0);
   if (waiting > 0) append(detail, thousands(waiting) + " rows waiting");
   if (facts.daemon->number("store.healthy") == 0) {
-    append(detail, printable(facts.daemon->text("store.last_error")));
+    append(detail, printable(facts.daemon->text("store.error")));
     return {"daemon", "cannot write", detail, false};
   }
   if (dropped > 0) {
@@ -83,11 +83,20 @@ StatusRow share_row(const StatusFacts& facts) {
   return {"metered share (24 h)", per_mille_text(share), detail, true};
 }
 
-// "host=chatgpt.com client=codex variable=X" as a person reads it; other text as it is.
+// "host=chatgpt.com client=codex pid=7 variable=X" as a person reads it; other text as it is.
 std::string distrust_text(const std::string& packed) {
-  std::string out;
-  for (const auto& [key, value] : wire::unpack_fields(packed)) append(out, key + " " + value);
-  return out.empty() ? packed : out;
+  const auto fields = wire::unpack_fields(packed);
+  const auto field = [&](std::string_view name) {
+    for (const auto& [key, value] : fields)
+      if (key == name) return value;
+    return std::string();
+  };
+  if (field("host").empty()) return packed;
+  std::string out = field("client").empty() ? "unknown" : field("client");
+  if (const std::string pid = field("pid"); !pid.empty() && pid != "0") out += " (PID " + pid + ")";
+  out += " at " + field("host");
+  if (!field("variable").empty()) out += ": set " + field("variable");
+  return out;
 }
 
 }  // namespace
@@ -267,7 +276,11 @@ std::string status_json(const StatusFacts& facts, const StatusReport& report,
   facts.last_capture_us ? json.value(iso8601_utc(*facts.last_capture_us)) : json.null();
   json.key("distrusting_clients").begin_array();
   if (facts.daemon)
-    for (const std::string& client : facts.daemon->with_prefix("distrust.")) json.value(client);
+    for (const std::string& client : facts.daemon->with_prefix("distrust.")) {
+      json.begin_object();
+      for (const auto& [key, value] : wire::unpack_fields(client)) json.member(key, value);
+      json.end_object();
+    }
   return json.end_array().end_object().take();
 }
 
