@@ -32,7 +32,8 @@ int main(int argc, char** argv) {
     hm::cli::Context context;
     context.version = HM_VERSION;
     context.environment = hm::cli::environment_of(environ);
-    context.home = hm::Home::from_environment();
+    // Clients get paths below it and may have another working directory.
+    context.home = hm::Home(std::filesystem::absolute(hm::Home::from_environment().root()));
     context.place = hm::RunPlace::usual(context.home);
     context.program_folder = own_folder();
     context.out = &std::cout;
