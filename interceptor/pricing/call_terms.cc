@@ -35,6 +35,7 @@ constexpr std::array kTierWords = {
     TierWord{"gemini", "on_demand_priority", "priority"},
     TierWord{"gemini", "on_demand_flex", "flex"},
     TierWord{"gemini", "provisioned_throughput", "standard", true},
+    TierWord{"gemini", "provisioned", "standard", true},
     TierWord{"gemini", "priority", "priority"},
     TierWord{"gemini", "flex", "flex"},
     TierWord{"gemini", "batch", "batch"},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
 
 #include "interceptor/pricing/call_terms.h"
 #include "interceptor/pricing/pico_usd.h"
@@ -11,6 +12,18 @@ namespace hm::pricing {
 namespace {
 
 constexpr int64_t kMaxPico = std::numeric_limits<int64_t>::max();
+
+// The record's doubt about which of several modalities came from the cache.
+constexpr const char* kCachedModality = "cached_modality";
+
+// Most models have one rate for all modalities; then it is no doubt about the price.
+bool modality_matters(const Usage& usage, const RateSet& rates) {
+  constexpr std::string_view kInput = "input_";
+  return std::any_of(usage.parts.begin(), usage.parts.end(), [&](const UsagePart& part) {
+    if (!part.bucket.starts_with(kInput) || part.tokens == 0) return false;
+    return rates.find(part.bucket) || rates.find("cache_read_" + part.bucket.substr(kInput.size()));
+  });
+}
 
 // One call being priced. A step that cannot go on says why in `reason` and everything ends.
 class Bill {
@@ -25,7 +38,10 @@ class Bill {
   void make() {
     if (!sane()) return refuse("malformed_usage");
     if (nothing_counted()) return price_nothing();
-    if (!record_.bucket_doubt.empty()) return refuse(record_.bucket_doubt.c_str());
+    if (record_.bucket_doubt == "fallback_credit")
+      flag("fallback_credit");  // the bill was changed afterwards: ours is near, not exact
+    else if (!record_.bucket_doubt.empty() && record_.bucket_doubt != kCachedModality)
+      return refuse(record_.bucket_doubt.c_str());
     if (!add_own_usage() || !add_extra_usage() || !add_tool_calls() || !add_discount()) return;
     if (total_ > kMaxPico) return refuse("overflow");
     result_.pico_usd = static_cast<int64_t>(total_);
@@ -148,6 +164,8 @@ class Bill {
     if (period_out != nullptr) *period_out = period;
     if (long_out != nullptr) *long_out = long_context;
 
+    if (record_.bucket_doubt == kCachedModality && modality_matters(usage, *rates))
+      return stop(kCachedModality);
     Rational factor;
     if (const auto place = entry->geo.find(place_); place != entry->geo.end())
       factor = place->second;

@@ -55,7 +55,8 @@ struct PriceResult {
   std::string geo;  // multiplier used: us, regional; empty = none
   // The figure is ours and right by the list, but the bill may differ (prepaid tier, list price
   // that lapsed, charge per container): prepaid_tier, stale_rate, not_covered, search_tokens,
-  // extra_usage_tier, provider_cost_differs, provider_cost_only.
+  // extra_usage_tier, fallback_credit, provider_cost_differs,
+  // provider_cost_only.
   std::vector<std::string> flags;
 };
 

@@ -277,6 +277,23 @@ TEST_CASE("parts") {
   CHECK(priced(r).lines[0].rate_pico_usd == 1'250'000);
 }
 
+TEST_CASE("doubts that do and do not matter for the price") {
+  CallRecord r = small_call("gemini", "gemini-2.5-flash");
+  r.usage.cache_read_tokens = 500;
+  r.bucket_doubt = "cached_modality";
+  r.usage.parts = {{"input_image", 300}};  // images cost what text costs
+  CHECK(priced(r).state == PriceState::priced);
+  r.usage.parts = {{"input_audio", 300}};  // audio does not
+  CHECK(reason_of(r) == "cached_modality");
+  r = small_call("anthropic", "claude-sonnet-5");
+  r.bucket_doubt = "fallback_credit";
+  CHECK(priced(r).state == PriceState::priced);
+  CHECK(has_flag(priced(r), "fallback_credit"));
+  r = small_call("gemini", "gemini-2.5-flash");
+  r.service_tier = "provisioned";
+  CHECK(has_flag(priced(r), "prepaid_tier"));
+}
+
 TEST_CASE("the provider's own figure is the spend") {
   CallRecord r = small_call("xai", "grok-4.3");
   const int64_t ours = *priced(r).cost_pico_usd;
