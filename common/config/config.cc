@@ -82,11 +82,13 @@ std::string check_slug(const std::string& slug) {
 std::string set_connect_to(Config& config, const toml::node& node) {
   const toml::table* table = node.as_table();
   if (table == nullptr) return R"(must be a table: "host:port" = "address:port")";
+  decltype(config.upstream.connect_to) rules;
   for (const auto& [from, to] : *table) {
     const auto value = to.value_exact<std::string>();
     if (!value) return R"(must map "host:port" to "address:port")";
-    config.upstream.connect_to[std::string(from.str())] = *value;
+    rules[std::string(from.str())] = *value;
   }
+  config.upstream.connect_to = std::move(rules);
   return {};
 }
 

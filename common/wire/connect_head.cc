@@ -87,13 +87,14 @@ HeadState ConnectHeadReader::feed(Bytes bytes, size_t& used) {
   if (state_ != HeadState::more) return state_;
   const Taken taken = take_head(bytes, text_, line_start_, limit_);
   used = taken.used;
-  if (text_.size() > limit_) {
-    failure_ = HeadFailure::too_large;
+  // A TLS ClientHello or other binary noise at a proxy port need not wait for a line end. A CR may
+  // be the first half of an empty line.
+  if (!text_.empty() && static_cast<unsigned char>(text_[0]) < 0x20 && text_[0] != '\r') {
+    failure_ = HeadFailure::malformed;
     return state_ = HeadState::failed;
   }
-  // A TLS ClientHello or other binary noise at a proxy port need not wait for a line end.
-  if (!taken.whole && !text_.empty() && static_cast<unsigned char>(text_[0]) < 0x20) {
-    failure_ = HeadFailure::malformed;
+  if (text_.size() > limit_) {
+    failure_ = HeadFailure::too_large;
     return state_ = HeadState::failed;
   }
   if (!taken.whole) return HeadState::more;
@@ -115,6 +116,7 @@ HeadState ConnectHeadReader::finish() {
   if (head_.version != "HTTP/1.1" && head_.version != "HTTP/1.0") return HeadState::failed;
 
   while (!rest.empty()) {
+    const std::string_view before = rest;
     const std::string_view field = next_line(rest);
     if (field.empty()) break;
     const size_t colon = field.find(':');
@@ -122,6 +124,7 @@ HeadState ConnectHeadReader::finish() {
       return HeadState::failed;
     head_.fields.push_back(
         {std::string(field.substr(0, colon)), std::string(trim(field.substr(colon + 1)))});
+    head_.lines.emplace_back(before.substr(0, before.size() - rest.size()));
   }
 
   head_.connect = same_name(head_.method, "CONNECT");
@@ -181,13 +184,15 @@ void AnswerHeadReader::next() {
 }
 
 std::string origin_form_head(const ConnectHead& head) {
+  const bool upgrade = !head.header("Upgrade").empty();
   std::string text = head.method + ' ' + head.target + ' ' + head.version + "\r\n";
-  for (const HeadField& field : head.fields) {
-    if (same_name(field.name, "Proxy-Authorization") || same_name(field.name, "Proxy-Connection"))
-      continue;
-    text += field.name + ": " + field.value + "\r\n";
+  for (size_t i = 0; i < head.fields.size(); ++i) {
+    const std::string_view name = head.fields[i].name;
+    if (same_name(name, "Proxy-Authorization") || same_name(name, "Proxy-Connection")) continue;
+    if (!upgrade && (same_name(name, "Connection") || same_name(name, "Keep-Alive"))) continue;
+    text += head.lines[i];
   }
-  return text + "\r\n";
+  return text + (upgrade ? "\r\n" : "Connection: close\r\n\r\n");
 }
 
 std::string ask_head(std::string_view host, uint16_t port, std::string_view call_id,

@@ -31,6 +31,7 @@ struct ConnectHead {
   std::string target;   // absolute form: path and query; origin form: the target as sent
   std::string version;  // "HTTP/1.1"
   std::vector<HeadField> fields;
+  std::vector<std::string> lines;  // the same fields byte for byte, each with its line end
 
   // First value of a field, any case; empty when absent.
   [[nodiscard]] std::string_view header(std::string_view name) const;
@@ -83,7 +84,10 @@ class AnswerHeadReader {
 };
 
 // The head that goes to the origin of a plain HTTP request: origin form, without
-// Proxy-Authorization and Proxy-Connection, everything else as it came.
+// Proxy-Authorization and Proxy-Connection, every other line byte for byte. One exception: unless
+// the request is an upgrade, Connection becomes "close". What follows the head is tunnelled unread,
+// and a client may send its next request, for another host, down the same connection (RFC
+// 9112 9.3).
 [[nodiscard]] std::string origin_form_head(const ConnectHead& head);
 
 // The edge's ask (ask.h).
