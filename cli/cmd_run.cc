@@ -165,6 +165,7 @@ int run(Context& context, const Flags& flags) {
   context.out->flush();
   context.err->flush();
 
+  const int64_t others = metering.place && !metering.own ? open_calls(*metering.place) : 0;
   const int64_t began_us = context.clock->wall_us();
   const auto child = start_process(plan, signals);
   if (!child) {
@@ -177,7 +178,7 @@ int run(Context& context, const Flags& flags) {
   if (metering.place) {
     const bool alone = metering.own.has_value();
     // Also without a summary: a report typed next shall know this command.
-    wait_until_stored(*metering.place, alone, kStoreLimitMs);
+    wait_until_stored(*metering.place, others, kStoreLimitMs);
     if (flags.has("summary") || (context.err_is_terminal && !flags.has("quiet"))) {
       const int64_t waiting = alone ? waiting_misses(*metering.place) : 0;
       if (const auto line = run_summary(context, tags.run_id, began_us, waiting))

@@ -8,6 +8,12 @@
 #include "common/config/ports.h"
 
 namespace hm::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenLooks{20};
+constexpr int kQuietLooks = 6;
+
+}  // namespace
 std::optional<BoundPorts> bound_ports(const RunPlace& place) {
   const auto ports = config::read_ports(place.ports_file);
   if (!ports) return std::nullopt;
@@ -59,23 +65,25 @@ int64_t waiting_misses(const RunPlace& place) {
   return status ? status->number("ledger.calls").value_or(0) : 0;
 }
 
-void wait_until_stored(const RunPlace& place, bool alone, int64_t limit_ms) {
+int64_t open_calls(const RunPlace& place) {
+  const auto edge = StatusAnswer::ask(place.edge_socket, 200);
+  const auto daemon = StatusAnswer::ask(place.daemon_socket, 200);
+  return (edge ? edge->number("open_calls").value_or(0) : 0) +
+         (daemon ? daemon->number("sessions").value_or(0) : 0);
+}
+
+void wait_until_stored(const RunPlace& place, int64_t others, int64_t limit_ms) {
   const int64_t end_us = system_clock().steady_us() + limit_ms * 1000;
   int quiet = 0;
   while (system_clock().steady_us() < end_us) {
-    bool empty = true;
-    if (alone) {
-      const auto edge = StatusAnswer::ask(place.edge_socket, 200);
-      empty = !edge || edge->number("open_calls").value_or(0) == 0;
-    }
+    const bool all_closed = open_calls(place) <= others;
     const auto daemon = StatusAnswer::ask(place.daemon_socket, 200);
     if (!daemon) return;
-    empty = empty && daemon->number("store.queue").value_or(0) == 0;
-    if (alone) empty = empty && daemon->number("sessions").value_or(0) == 0;
-    // The last bytes of the command's calls may still be on their way: empty has to be seen twice.
-    quiet = empty ? quiet + 1 : 0;
-    if (quiet >= 2) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const bool all_written = daemon->number("store.queue").value_or(0) == 0;
+    // A row waits up to 40 ms for company before the writer takes it, and only then shows here.
+    quiet = all_closed && all_written ? quiet + 1 : 0;
+    if (quiet >= kQuietLooks) return;
+    std::this_thread::sleep_for(kBetweenLooks);
   }
 }
 

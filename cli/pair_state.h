@@ -47,8 +47,11 @@ class StatusAnswer {
 // Missed calls that the edge has counted and not handed over yet.
 [[nodiscard]] int64_t waiting_misses(const RunPlace& place);
 
-// Waits until everything the interceptor has seen is in the database, limit_ms at most. `alone`:
-// nobody else uses this pair, so its open calls are waited for too.
-void wait_until_stored(const RunPlace& place, bool alone, int64_t limit_ms);
+// Connections that the interceptor and the edge have open; 0 when they do not tell.
+[[nodiscard]] int64_t open_calls(const RunPlace& place);
+
+// Waits until no more calls are open than `others` (those of other programs) and what was seen of
+// them is in the database; limit_ms at most.
+void wait_until_stored(const RunPlace& place, int64_t others, int64_t limit_ms);
 
 }  // namespace hm::cli
