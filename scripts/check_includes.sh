@@ -76,6 +76,8 @@ def sources():
 
 def main():
     problems, doors = [], collections.defaultdict(set)
+    includes = collections.defaultdict(list)  # file: (line, project header)
+    openers = {}  # header that opens a library: that library
     for path in sources():
         name = path.relative_to(ROOT)
         folder = str(name.parent)
@@ -90,6 +92,7 @@ def main():
                 continue
             kind, header = match.groups()
             if kind == '"':
+                includes[str(name)].append((number, header))
                 target = str(pathlib.PurePath(header).parent)
                 if target not in (folder, *FOLDERS[folder]):
                     problems.append(f"{name}:{number}: {folder} may not include {target} ({header})")
@@ -100,10 +103,24 @@ def main():
                 if folder not in places:
                     problems.append(f"{name}:{number}: <{header}> may be opened in "
                                     f"{', '.join(p for p in places if p != 'one')} only")
-                elif path.suffix == ".h":
-                    problems.append(f"{name}:{number}: <{header}> is opened in a header")
-                elif "one" in places:
+                    continue
+                if path.suffix == ".h":
+                    openers[str(name)] = prefix
+                if "one" in places:
                     doors[folder, prefix].add(str(name))
+    # A header that opens a library, itself or through another one, is for its own folder only.
+    changed = True
+    while changed:
+        changed = False
+        for file, lines in includes.items():
+            for _, header in lines:
+                if header in openers and file.endswith(".h") and file not in openers:
+                    openers[file], changed = openers[header], True
+    for file, lines in includes.items():
+        for number, header in lines:
+            if header in openers and pathlib.PurePath(file).parent != pathlib.PurePath(header).parent:
+                problems.append(f"{file}:{number}: {header} opens {openers[header]}, which is for "
+                                f"{pathlib.PurePath(header).parent} alone")
     for (folder, prefix), files in doors.items():
         if len(files) > 1:
             problems.append(f"{folder}: {prefix} is opened in more than one file: "
