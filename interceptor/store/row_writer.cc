@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "interceptor/pricing/price.h"
+#include "interceptor/store/clean_text.h"
 #include "interceptor/store/request_columns.h"
 #include "interceptor/store/timestamp.h"
 
@@ -43,7 +44,7 @@ class Use {
     return *this;
   }
   Use& operator<<(const std::string& value) {
-    statement_.bind(next_++, value);
+    statement_.bind(next_++, is_clean_text(value) ? value : clean_text(value));
     return *this;
   }
   Use& operator<<(const std::optional<int64_t>& value) { return maybe(value); }

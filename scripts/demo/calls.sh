@@ -9,8 +9,13 @@ RESPONSES=https://api.openai.com/v1/responses
 EMBEDDINGS=https://api.openai.com/v1/embeddings
 STREAM='"stream":true,"stream_options":{"include_usage":true}'
 
-call() { printf '  %-58s' "$1"; shift; if out=$("$@"); then printf '%7s bytes\n' "${#out}"; else
-  printf 'failed\n'; return 1; fi; }
+# call NAME COMMAND...: one line per call.
+call() {
+  local name=$1 size
+  shift
+  printf '  %-58s' "$name"
+  if size=$("$@" | wc -c); then printf '%7s bytes\n' "$size"; else printf 'failed\n' && return 1; fi
+}
 post=(curl -sS --fail -N --compressed -H 'content-type: application/json' -d)
 python=(/usr/bin/python3 "$DEMO_SUPPORT/clients/call.py" urllib)
 

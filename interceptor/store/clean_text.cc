@@ -1,0 +1,56 @@
+#include "interceptor/store/clean_text.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace hm::store {
+namespace {
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+// Length of the well-formed sequence at the front, 0 when there is none.
+size_t sequence_length(std::string_view text) {
+  const auto at = [&](size_t index) {
+    return index < text.size() ? static_cast<uint8_t>(text[index]) : uint8_t{0};
+  };
+  const auto follows = [&](size_t index) { return (at(index) & 0xc0) == 0x80; };
+  const uint8_t first = at(0);
+  if (first == 0) return 0;
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    if (first == 0xe0 && at(1) < 0xa0) return 0;  // longer than needed
+    if (first == 0xed && at(1) > 0x9f) return 0;  // a surrogate
+    return follows(1) && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    if (first == 0xf0 && at(1) < 0x90) return 0;
+    if (first == 0xf4 && at(1) > 0x8f) return 0;  // above U+10FFFF
+    return follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool is_clean_text(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = sequence_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+std::string clean_text(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = sequence_length(text);
+    clean += length == 0 ? kReplacement : text.substr(0, length);
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return clean;
+}
+
+}  // namespace hm::store
