@@ -141,6 +141,12 @@ std::expected<OwnPair, std::string> OwnPair::start(const Context& context, const
   };
   const auto given_up = [&]() {
     pair.finish(200);
+    // No command holds the lifeline: what does not end by it is ill, and ours to end.
+    for (const int signal : {SIGTERM, SIGKILL}) {
+      for (const pid_t ill : {pair.edge_, pair.interceptor_})
+        if (ill != 0) ::kill(ill, signal);
+      pair.finish(300);
+    }
     return std::unexpected(why);
   };
 

@@ -113,6 +113,18 @@ TEST_CASE_METHOD(CliFixture, "a pair that never answers is given up, and its lif
   CHECK(content_of(context.program_folder / "ended") == "ended\n");
 }
 
+TEST_CASE_METHOD(CliFixture, "a process that never answers and ignores its lifeline is ended") {
+  write_script(context.program_folder / "halton-meter-interceptor", "#!/bin/sh\nexec sleep 600\n");
+  write_script(context.program_folder / "halton-meter-edge", "#!/bin/sh\n");
+  SignalLine signals;
+  int interrupted = 0;
+  PairWishes wishes;
+  wishes.ready_limit_ms = 100;
+  REQUIRE_FALSE(OwnPair::start(context, wishes, signals, interrupted));
+  // The folder goes when both have ended.
+  CHECK(std::filesystem::is_empty(context.place.edge_socket.parent_path()));
+}
+
 TEST_CASE("a program is looked for where PATH says") {
   CHECK(find_program("sh", "/nowhere:/bin:/usr/bin").value() == "/bin/sh");
   CHECK(find_program("sh", "").has_value());
