@@ -1,0 +1,295 @@
+#include "interceptor/app/app.h"
+
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/notify.h"
+#include "common/config/config.h"
+#include "common/config/ports.h"
+#include "common/net/control_socket.h"
+#include "common/net/fd_watch.h"
+#include "common/net/loop.h"
+#include "common/wire/host_match.h"
+#include "interceptor/api/api_thread.h"
+#include "interceptor/app/interceptor_control.h"
+#include "interceptor/attribution/attributor.h"
+#include "interceptor/pricing/rate_card.h"
+#include "interceptor/relay/acceptor.h"
+#include "interceptor/relay/ledger_collector.h"
+#include "interceptor/relay/loop_monitor.h"
+#include "interceptor/store/record_queue.h"
+#include "interceptor/store/writer.h"
+#include "interceptor/tls/ca_store.h"
+
+namespace hm {
+namespace {
+
+constexpr int kNextPorts = 20;
+constexpr int64_t kDrainPulseMs = 50;
+// With a lifeline nobody is in a hurry: the command has ended, its last calls may still stream.
+constexpr int64_t kLifelineLimitMs = 10 * 60 * 1000;
+
+struct Heartbeat final : api::HealthSource {
+  const relay::LoopMonitor* monitor = nullptr;
+  [[nodiscard]] int64_t last_relay_heartbeat_us() const override {
+    return monitor->last_heartbeat_us();
+  }
+};
+
+}  // namespace
+
+struct InterceptorApp::Parts {
+  Parts(const setup::ProcessFlags& given, std::string given_version)
+      : flags(given),
+        version(std::move(given_version)),
+        home(setup::home_of(given)),
+        place(setup::place_of(given, home)),
+        loaded(config::load(home.config())),
+        dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)) {}
+
+  [[nodiscard]] bool prepare();
+  [[nodiscard]] bool prepare_tls();
+  [[nodiscard]] bool listen();
+  void open_control();
+  void drain(int64_t limit_ms);
+  void drain_pulse();
+  void stop();
+
+  const setup::ProcessFlags flags;
+  const std::string version;
+  const Home home;
+  const RunPlace place;
+  const config::Loaded loaded;
+  const Clock& clock = system_clock();
+  const int64_t started_us = system_clock().steady_us();
+  net::DialOptions dial_options;
+  uint16_t internal_port = 0;
+  uint16_t api_port = 0;
+  int64_t drain_until_us = 0;
+  bool draining = false;
+
+  // Made in this order, destroyed in reverse: what refers to something comes after it.
+  store::RecordQueue queue;
+  std::unique_ptr<store::Writer> writer;
+  std::unique_ptr<tls::Authority> authority;
+  std::unique_ptr<tls::ClientSideContext> client_side;
+  std::unique_ptr<tls::OriginSideContext> origin_side;
+  std::unique_ptr<tls::LeafCache> leaves;
+  std::unique_ptr<relay::TrustMemory> trust;
+  net::Loop loop;
+  std::unique_ptr<attribution::Attributor> attributor;
+  std::unique_ptr<relay::RelayContext> context;
+  std::unique_ptr<relay::Acceptor> acceptor;
+  std::unique_ptr<relay::LoopMonitor> monitor;
+  std::unique_ptr<relay::LedgerCollector> ledger;
+  std::unique_ptr<InterceptorFacts> facts;
+  std::unique_ptr<net::ControlServer> control;
+  Heartbeat heartbeat;
+  std::unique_ptr<api::ApiThread> api;
+  std::unique_ptr<net::SignalWatch> on_term;
+  std::unique_ptr<net::SignalWatch> on_int;
+  std::unique_ptr<net::FdWatch> lifeline;
+  std::unique_ptr<net::Timer> drain_timer;
+};
+
+// --- start -------------------------------------------------------------------------------------
+
+bool InterceptorApp::Parts::prepare() {
+  for (const std::string& warning : loaded.warnings)
+    log::warn("config.warning").with("text", warning);
+  if (const auto made = ensure_dir(home.root()); !made)
+    log::warn("daemon.home_unusable").with("folder", home.root().string()).with(made.error());
+
+  store::WriterOptions options;
+  options.database = home.database();
+  options.spool_dir = home.spool_dir();
+  // The bundled card lives as long as the process; the pointer must not free it.
+  const std::shared_ptr<const pricing::RateCard> rates(std::shared_ptr<void>(),
+                                                       &pricing::RateCard::bundled());
+  writer = std::make_unique<store::Writer>(options, queue, rates, clock);
+  if (const auto started = writer->start(); !started) {
+    log::error("store.start_failed").with(started.error());
+    return false;
+  }
+  return prepare_tls();
+}
+
+bool InterceptorApp::Parts::prepare_tls() {
+  const wire::HostTable hosts;
+  auto ca = tls::Authority::load_or_create(home.ca_dir(), hosts.names(), clock);
+  if (!ca) {
+    log::error("daemon.ca_unusable")
+        .with("folder", home.ca_dir().string())
+        .with(ca.error())
+        .with("text", ca.error().code == Code::permission
+                          ? "key or folder is open to others: chmod 700 the folder, chmod 600 "
+                            "ca-key.pem in it"
+                          : "remove the folder to have a new CA made");
+    return false;
+  }
+  authority = std::move(*ca);
+  tls::OriginSideContext::Options roots;
+  roots.extra_roots = loaded.config.upstream.ca_file;
+  auto origin = tls::OriginSideContext::create(roots);
+  if (!origin && !roots.extra_roots.empty()) {
+    log::warn("config.warning")
+        .with("text", "[upstream] ca_file cannot be read; only the system's roots are trusted")
+        .with(origin.error());
+    roots.extra_roots.clear();
+    origin = tls::OriginSideContext::create(roots);
+  }
+  auto client = tls::ClientSideContext::create();
+  if (!client || !origin) {
+    log::error("daemon.tls_unusable").with(client ? origin.error() : client.error());
+    return false;
+  }
+  client_side = std::move(*client);
+  origin_side = std::move(*origin);
+  leaves = std::make_unique<tls::LeafCache>(*authority, clock);
+  return true;
+}
+
+bool InterceptorApp::Parts::listen() {
+  const config::Config& config = loaded.config;
+  trust = std::make_unique<relay::TrustMemory>(clock, config.intercept.trust_memory_s * 1'000'000);
+  attribution::TagConfig tags;
+  tags.default_project = config.tagging.default_project;
+  attributor = std::make_unique<attribution::Attributor>(loop, tags);
+  relay::RelayLimits limits;
+  limits.max_sessions = static_cast<size_t>(config.intercept.max_sessions);
+  limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
+  limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
+  context = std::make_unique<relay::RelayContext>(
+      relay::RelayContext{loop, clock, dial_options, *client_side, *origin_side, *authority,
+                          *leaves, *trust, *attributor, queue, limits});
+  acceptor = std::make_unique<relay::Acceptor>(*context);
+
+  const auto wanted =
+      flags.internal_port.value_or(static_cast<uint16_t>(config.daemon.internal_port));
+  const auto port = acceptor->listen(wanted, kNextPorts);
+  if (!port) {
+    log::error("daemon.startup.failed")
+        .with("port", wanted)
+        .with(port.error())
+        .with("text", "no port near it is free; pin [daemon] internal_port in config.toml");
+    return false;
+  }
+  internal_port = *port;
+  if (wanted != 0 && internal_port != wanted) {
+    log::warn("daemon.port_taken")
+        .with("wanted", wanted)
+        .with("port", internal_port)
+        .with("text", "another program holds the port; the edge finds the new one by itself");
+  }
+  return true;
+}
+
+void InterceptorApp::Parts::open_control() {
+  facts = std::make_unique<InterceptorFacts>(
+      InterceptorFacts{version, started_us, internal_port, api_port, loaded.warnings, clock,
+                       *writer, queue, *acceptor, *monitor, *trust, *authority,
+                       [this] { loop.post([this] { drain(loaded.config.intercept.drain_ms); }); }});
+  control = std::make_unique<net::ControlServer>(
+      loop, [this](std::string_view line) { return answer_control(*facts, line); });
+  if (const auto listening = control->listen(place.daemon_socket); !listening)
+    log::warn("daemon.control_socket")
+        .with("path", place.daemon_socket.string())
+        .with(listening.error());
+}
+
+// --- stop --------------------------------------------------------------------------------------
+
+void InterceptorApp::Parts::drain(int64_t limit_ms) {
+  if (draining) return loop.stop();  // asked twice: now
+  draining = true;
+  notify::send("STOPPING=1");
+  log::info("daemon.drain").with("sessions", acceptor->sessions());
+  drain_until_us = clock.steady_us() + limit_ms * 1000;
+  drain_timer = std::make_unique<net::Timer>(loop, [this] { drain_pulse(); });
+  drain_timer->start_repeating(kDrainPulseMs);
+  ledger->collect();
+  drain_pulse();
+}
+
+void InterceptorApp::Parts::drain_pulse() {
+  acceptor->drain();
+  if (acceptor->sessions() == 0 || clock.steady_us() >= drain_until_us) loop.stop();
+}
+
+void InterceptorApp::Parts::stop() {
+  if (api != nullptr) api->stop();
+  const size_t open = acceptor != nullptr ? acceptor->sessions() : 0;
+  if (control != nullptr) control->close();
+  acceptor.reset();  // sessions that are still open write what they know
+  attributor.reset();
+  if (writer != nullptr) writer->stop();
+  log::info("daemon.exit").with("open_sessions", open);
+  log::stop();
+}
+
+InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version)
+    : parts_(std::make_unique<Parts>(flags, std::move(version))) {}
+
+InterceptorApp::~InterceptorApp() = default;
+
+int InterceptorApp::run() {
+  Parts& app = *parts_;
+  setup::start_log(app.loaded.config, app.home.daemon_log());
+  setup::raise_descriptor_limit();
+  if (!app.prepare() || !app.listen()) {
+    app.stop();
+    return 1;
+  }
+  app.monitor = std::make_unique<relay::LoopMonitor>(app.loop, app.clock);
+  app.heartbeat.monitor = app.monitor.get();
+  app.monitor->start();
+
+  api::ApiOptions api_options;
+  api_options.port =
+      app.flags.api_port.value_or(static_cast<uint16_t>(app.loaded.config.daemon.api_port));
+  api_options.allow_origins = app.loaded.config.cors.allow_origins;
+  api_options.version = app.version;
+  app.api = std::make_unique<api::ApiThread>(api_options, app.heartbeat);
+  if (const auto port = app.api->start()) {
+    app.api_port = *port;
+  } else {
+    log::warn("daemon.api_unavailable").with("port", api_options.port).with(port.error());
+  }
+
+  config::EffectivePorts mine;
+  mine.internal_port = app.internal_port;
+  if (app.api_port != 0) mine.api_port = app.api_port;
+  if (const auto written = config::write_ports(app.place.ports_file, mine, app.clock.wall_us());
+      !written)
+    log::warn("daemon.ports_file")
+        .with("file", app.place.ports_file.string())
+        .with(written.error());
+  app.open_control();
+  app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.place.edge_socket, app.queue);
+  app.ledger->start();
+
+  const auto stop_soon = [&app] { app.drain(app.loaded.config.intercept.drain_ms); };
+  app.on_term = std::make_unique<net::SignalWatch>(app.loop, SIGTERM, stop_soon);
+  app.on_int = std::make_unique<net::SignalWatch>(app.loop, SIGINT, stop_soon);
+  if (app.flags.lifeline >= 0) {
+    app.lifeline =
+        std::make_unique<net::FdWatch>(app.loop, [&app] { app.drain(kLifelineLimitMs); });
+    if (const auto watching = app.lifeline->start(app.flags.lifeline); !watching)
+      log::warn("daemon.lifeline").with(watching.error());
+  }
+  log::info("daemon.startup.ready")
+      .with("internal_port", app.internal_port)
+      .with("api_port", app.api_port)
+      .with("version", app.version)
+      .with("took_us", app.clock.steady_us() - app.started_us);
+  notify::send("READY=1");
+  app.loop.run();
+  app.stop();
+  return 0;
+}
+
+}  // namespace hm

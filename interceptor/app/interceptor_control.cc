@@ -1,0 +1,98 @@
+#include "interceptor/app/interceptor_control.h"
+
+#include <unistd.h>
+
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/process_memory.h"
+#include "common/wire/control_message.h"
+#include "interceptor/tls/ca_store.h"
+
+namespace hm {
+namespace {
+
+// The variable that makes this kind of client trust the CA, by its process name.
+const char* trust_variable(const std::string& client) {
+  for (const char* name : {"node", "claude", "gemini", "bun"}) {
+    if (client.starts_with(name)) return "NODE_EXTRA_CA_CERTS";
+  }
+  if (client.starts_with("codex")) return "CODEX_CA_CERTIFICATE";
+  if (client.starts_with("curl")) return "CURL_CA_BUNDLE";
+  if (client.starts_with("deno")) return "DENO_CERT";
+  if (client.starts_with("python")) return "SSL_CERT_FILE,REQUESTS_CA_BUNDLE";
+  return "SSL_CERT_FILE";
+}
+
+std::string status_answer(const InterceptorFacts& facts) {
+  const store::WriterStatus& writer = facts.writer.status();
+  wire::ControlAnswer status;
+  status.add("process", "interceptor")
+      .add("version", facts.version)
+      .add("pid", ::getpid())
+      .add("uptime_us", facts.clock.steady_us() - facts.started_us)
+      .add("internal_port", facts.internal_port)
+      .add("api_port", facts.api_port)
+      .add("sessions", static_cast<int64_t>(facts.acceptor.sessions()))
+      .add("store.queue", writer.queue_depth.load())
+      .add("store.last_commit", writer.last_commit_us.load())
+      .add("store.rows_written", writer.rows_written.load())
+      .add("store.healthy", writer.healthy.load() ? 1 : 0)
+      .add("store.error", writer.last_error())
+      .add("loop_lag_us", facts.monitor.worst_lag_us())
+      .add("ca.not_after_us", facts.authority.not_after_us())
+      .add("rss_bytes", resident_bytes());
+  int number = 0;
+  for (const relay::Refusal& refusal : facts.trust.refusals()) {
+    status.add("distrust." + std::to_string(number++),
+               wire::pack_fields({{"host", refusal.host},
+                                  {"client", refusal.client.empty() ? "unknown" : refusal.client},
+                                  {"pid", std::to_string(refusal.client_pid)},
+                                  {"reason", refusal.reason},
+                                  {"variable", trust_variable(refusal.client)},
+                                  {"tunnelled", std::to_string(refusal.tunnelled)},
+                                  {"until", iso8601_utc(refusal.until_us)}}));
+  }
+  for (const std::string& warning : facts.warnings) status.add("config.warning", warning);
+  for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
+  return status.text();
+}
+
+}  // namespace
+
+std::string answer_control(const InterceptorFacts& facts, std::string_view line) {
+  const auto request = wire::parse_control_request(line);
+  if (!request)
+    return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
+  const std::string& verb = request->verb;
+  const std::string ok = wire::ControlAnswer().add("ok", 1).text();
+  if (verb == "ping") return ok;
+  if (verb == "status" || verb == "doctor") return status_answer(facts);
+  if (verb == "counters") {
+    wire::ControlAnswer all;
+    for (const auto& [name, value] : counters::snapshot()) all.add(name, value);
+    return all.text();
+  }
+  if (verb == "log-level") {
+    log::Level level = log::Level::info;
+    if (request->arguments.empty() || !log::parse_level(request->arguments[0], level))
+      return wire::ControlAnswer::error("log-level wants debug, info, warn or error");
+    log::set_level(level);
+    return ok;
+  }
+  if (verb == "drain") {
+    facts.drain();
+    return ok;
+  }
+  if (verb == "reload") {
+    facts.trust.forget_all();  // the usual reason to ask: a client was mended
+    return wire::ControlAnswer()
+        .add("ok", 1)
+        .add("note", "refusals forgotten; config.toml is read at start only")
+        .text();
+  }
+  return wire::ControlAnswer::error(
+      "unknown request \"" + verb +
+      "\"; known: ping status doctor counters log-level drain reload");
+}
+
+}  // namespace hm

@@ -1,0 +1,35 @@
+// What the interceptor says on its control socket. Reads the app's parts, changes a few. Relay
+// loop.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "interceptor/relay/acceptor.h"
+#include "interceptor/relay/loop_monitor.h"
+#include "interceptor/relay/trust_memory.h"
+#include "interceptor/store/record_queue.h"
+#include "interceptor/store/writer.h"
+
+namespace hm {
+
+struct InterceptorFacts {
+  std::string version;
+  int64_t started_us = 0;  // steady
+  uint16_t internal_port = 0;
+  uint16_t api_port = 0;
+  const std::vector<std::string>& warnings;
+  const Clock& clock;
+  const store::Writer& writer;
+  const store::RecordQueue& queue;
+  const relay::Acceptor& acceptor;
+  const relay::LoopMonitor& monitor;
+  relay::TrustMemory& trust;
+  const tls::Authority& authority;
+  std::function<void()> drain;  // called after the answer has gone out
+};
+
+[[nodiscard]] std::string answer_control(const InterceptorFacts& facts, std::string_view line);
+
+}  // namespace hm

@@ -1,0 +1,39 @@
+// What every session of the relay needs, owned by the app and alive as long as the relay loop runs.
+#pragma once
+
+#include <cstdint>
+
+#include "common/base/clock.h"
+#include "common/net/dialer.h"
+#include "interceptor/attribution/attributor.h"
+#include "interceptor/call_record.h"
+#include "interceptor/relay/trust_memory.h"
+#include "interceptor/tls/ca_store.h"
+#include "interceptor/tls/contexts.h"
+#include "interceptor/tls/leaf_cache.h"
+
+namespace hm::relay {
+
+struct RelayLimits {
+  size_t max_sessions = 1024;
+  int64_t ask_timeout_ms = 5'000;         // for the CONNECT head
+  int64_t hello_timeout_ms = 5'000;       // for the whole ClientHello, once the client may speak
+  int64_t handshake_timeout_ms = 10'000;  // each of the two handshakes
+  size_t saved_hello_bytes = 64 * 1024;
+};
+
+struct RelayContext {
+  net::Loop& loop;
+  const Clock& clock;
+  const net::DialOptions& dial_options;
+  const tls::ClientSideContext& client_side;
+  const tls::OriginSideContext& origin_side;
+  const tls::Authority& authority;
+  tls::LeafCache& leaves;
+  TrustMemory& trust;
+  attribution::Attributor& attributor;
+  RecordSink& sink;
+  RelayLimits limits;
+};
+
+}  // namespace hm::relay

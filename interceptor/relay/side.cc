@@ -1,0 +1,131 @@
+#include "interceptor/relay/side.h"
+
+#include <array>
+#include <utility>
+
+namespace hm::relay {
+
+void Side::adopt(net::TcpSocket socket) {
+  stream_.adopt(std::move(socket));
+}
+
+void Side::start_tls(std::unique_ptr<tls::Engine> engine) {
+  engine_ = std::move(engine);
+  handshake_done_ = false;
+  close_notify_told_ = false;
+}
+
+void Side::drop_tls() {
+  engine_.reset();
+}
+
+void Side::release_plaintext() {
+  held_ = false;
+  if (engine_ != nullptr && handshake_done_) read_plaintext();
+}
+
+void Side::feed_saved(Bytes bytes) {
+  if (!engine_->feed(bytes)) return fail_with(Error{Code::too_large, "side.feed"});
+  drive_handshake();
+}
+
+void Side::drive_handshake() {
+  if (engine_ == nullptr || handshake_done_ || !stream_.open()) return;
+  const tls::Engine::Handshake progress = engine_->handshake();
+  handshake_done_ = progress == tls::Engine::Handshake::done;
+  // A failed handshake may leave an alert for the peer. The paused client end has written nothing.
+  if (!flush()) return;
+  owner_.on_side_handshake(*this, progress);
+  // Application data may have come in the same segment as the peer's Finished.
+  if (engine_ != nullptr && handshake_done_ && stream_.open()) read_plaintext();
+}
+
+bool Side::send(Bytes bytes) {
+  if (!stream_.open()) return false;
+  if (engine_ == nullptr) {
+    if (const auto written = stream_.write(bytes); !written) {
+      fail_with(written.error());
+      return false;
+    }
+    return true;
+  }
+  if (const auto encrypted = engine_->write(bytes); !encrypted) {
+    fail_with(encrypted.error());
+    return false;
+  }
+  return flush();
+}
+
+void Side::send_close_notify() {
+  if (engine_ == nullptr || !stream_.open()) return;
+  engine_->send_close_notify();
+  flush();
+}
+
+bool Side::flush() {
+  ByteQueue& outgoing = engine_->outgoing();
+  while (!outgoing.empty()) {
+    const Bytes run = outgoing.front();
+    if (const auto written = stream_.write(run); !written) {
+      fail_with(written.error());
+      return false;
+    }
+    outgoing.consume(run.size());
+  }
+  return true;
+}
+
+void Side::fail_with(Error error) {
+  if (!stream_.open()) return;
+  stream_.close();
+  owner_.on_side_broken(*this, error);
+}
+
+void Side::on_read(net::TcpStream&, Bytes bytes) {
+  if (engine_ == nullptr) return owner_.on_side_bytes(*this, bytes);
+  if (!handshake_done_) {
+    owner_.on_side_bytes(*this, bytes);
+    if (!stream_.open()) return;
+    if (engine_ == nullptr) return;  // the owner chose the raw path and has taken the bytes
+    if (!engine_->feed(bytes)) return fail_with(Error{Code::too_large, "side.feed"});
+    return drive_handshake();
+  }
+  if (!engine_->feed(bytes)) return fail_with(Error{Code::too_large, "side.feed"});
+  read_plaintext();
+}
+
+void Side::read_plaintext() {
+  std::array<uint8_t, 16 * 1024> buffer;
+  while (stream_.open() && engine_ != nullptr && !held_) {
+    size_t count = 0;
+    switch (engine_->read(buffer, count)) {
+      case tls::Engine::Read::bytes:
+        owner_.on_side_plaintext(*this, Bytes(buffer.data(), count));
+        break;
+      case tls::Engine::Read::wants_bytes:
+        flush();  // answers to KeyUpdate and the like
+        return;
+      case tls::Engine::Read::ended:
+        if (!std::exchange(close_notify_told_, true)) owner_.on_side_close_notify(*this);
+        return;
+      case tls::Engine::Read::failed: {
+        const Error error = engine_->error();
+        // The alert, if there is one, goes out first: the peer should learn why.
+        if (flush()) owner_.on_side_broken(*this, error);
+        return;
+      }
+    }
+  }
+}
+
+void Side::on_eof(net::TcpStream&) {
+  owner_.on_side_fin(*this);
+}
+void Side::on_drained(net::TcpStream&) {
+  owner_.on_side_drained(*this);
+}
+void Side::on_broken(net::TcpStream&, Error error) {
+  owner_.on_side_broken(*this, error);
+}
+
+}  // namespace hm::relay

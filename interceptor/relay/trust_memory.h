@@ -1,0 +1,59 @@
+// Who refused our certificate. A client that does so loses one call; from then on its connections
+// to that host are tunnelled raw for an hour, so that the tool works, unmetered and named in
+// `status`.
+//
+// The key is the host and the shape of the ClientHello, since one program may trust us with one of
+// its TLS stacks and not with another. Some stacks (Node) finish the handshake and then hang up
+// without a byte; that counts as a refusal only from a shape that was never seen to trust us.
+//
+// Relay-loop thread only. Bounded: 512 refusals (the oldest goes), 2048 trusting shapes.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+
+namespace hm::relay {
+
+struct Refusal {
+  std::string host;
+  std::string shape;
+  std::string client;  // process name, may be empty
+  std::string reason;  // "unknown_ca", "hung_up_after_handshake", ...
+  int64_t client_pid = 0;
+  int64_t since_us = 0;   // wall
+  int64_t until_us = 0;   // wall
+  int64_t tunnelled = 0;  // connections sent raw because of it
+};
+
+class TrustMemory {
+ public:
+  TrustMemory(const Clock& clock, int64_t keep_us) : clock_(clock), keep_us_(keep_us) {}
+
+  // True when this client is to be tunnelled; counts the tunnelled connection.
+  [[nodiscard]] bool distrusts(const std::string& host, const std::string& shape);
+  void remember(Refusal refusal);
+  void trusted(const std::string& host, const std::string& shape);
+  [[nodiscard]] bool ever_trusted(const std::string& host, const std::string& shape) const;
+  void forget_all();  // `reload`, after the user mended the client's environment
+
+  [[nodiscard]] std::vector<Refusal> refusals() const;  // those still in force, newest first
+
+ private:
+  static constexpr size_t kMaxRefusals = 512;
+  static constexpr size_t kMaxTrusting = 2048;
+  using Key = std::pair<std::string, std::string>;
+
+  const Clock& clock_;
+  int64_t keep_us_;
+  std::list<Refusal> refusals_;  // newest first
+  std::map<Key, uint64_t> trusting_;
+  uint64_t tick_ = 0;
+};
+
+}  // namespace hm::relay

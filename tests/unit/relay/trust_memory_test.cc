@@ -1,0 +1,71 @@
+#include "interceptor/relay/trust_memory.h"
+
+#include <catch2/catch.hpp>
+
+using hm::ManualClock;
+using hm::relay::Refusal;
+using hm::relay::TrustMemory;
+
+namespace {
+
+constexpr int64_t kHour = 3600LL * 1'000'000;
+
+Refusal refusal(const std::string& host, const std::string& shape) {
+  Refusal made;
+  made.host = host;
+  made.shape = shape;
+  made.reason = "unknown_ca";
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("a refusal holds for its host and shape, for its time") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  CHECK_FALSE(memory.distrusts("api.openai.com", "a"));
+  memory.remember(refusal("api.openai.com", "a"));
+  CHECK(memory.distrusts("api.openai.com", "a"));
+  CHECK_FALSE(memory.distrusts("api.openai.com", "b"));
+  CHECK_FALSE(memory.distrusts("api.anthropic.com", "a"));
+  clock.advance_us(kHour - 1);
+  CHECK(memory.distrusts("api.openai.com", "a"));
+  REQUIRE(memory.refusals().size() == 1);
+  CHECK(memory.refusals()[0].tunnelled == 2);
+  clock.advance_us(1);
+  CHECK_FALSE(memory.distrusts("api.openai.com", "a"));
+  CHECK(memory.refusals().empty());
+}
+
+TEST_CASE("refusing again starts the time again and is one entry") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  memory.remember(refusal("h", "a"));
+  clock.advance_us(kHour / 2);
+  memory.remember(refusal("h", "a"));
+  CHECK(memory.refusals().size() == 1);
+  clock.advance_us(kHour - 1);
+  CHECK(memory.distrusts("h", "a"));
+}
+
+TEST_CASE("trust is remembered until it is withdrawn") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  CHECK_FALSE(memory.ever_trusted("h", "a"));
+  memory.trusted("h", "a");
+  CHECK(memory.ever_trusted("h", "a"));
+  memory.remember(refusal("h", "a"));
+  CHECK_FALSE(memory.ever_trusted("h", "a"));
+}
+
+TEST_CASE("both memories are bounded") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  for (int i = 0; i < 600; ++i) memory.remember(refusal("h", std::to_string(i)));
+  CHECK(memory.refusals().size() == 512);
+  CHECK_FALSE(memory.distrusts("h", "0"));
+  CHECK(memory.distrusts("h", "599"));
+  for (int i = 0; i < 2100; ++i) memory.trusted("t", std::to_string(i));
+  CHECK_FALSE(memory.ever_trusted("t", "0"));
+  CHECK(memory.ever_trusted("t", "2099"));
+}
