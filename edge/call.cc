@@ -246,26 +246,33 @@ void Call::on_far_lost(net::Tunnel&, Error error) {
 }
 
 void Call::on_tunnel_end(net::Tunnel&, const net::TunnelEnd& end) {
-  if (machine_.state() == State::metered && end.far_broke) return check_interceptor(end);
+  if (machine_.state() == State::metered && end.far_broke && !missed_)
+    return check_interceptor(true);
   if (llm_ && miss_reason_ != nullptr) write_miss(end);
   apply(Event::ended);
 }
 
+void Call::on_gate_closed() {
+  if (machine_.state() == State::metered && tunnel_.so_far().far_broke && !missed_)
+    check_interceptor(false);
+}
+
 // A metered call broke. When the interceptor is gone, it took the call with it; when it is there,
 // it only passed on what the origin did.
-void Call::check_interceptor(const net::TunnelEnd& end) {
+void Call::check_interceptor(bool then_end) {
   dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,
-                     [this, end](const Result<net::TcpSocket>& socket) {
+                     [this, then_end](const Result<net::TcpSocket>& socket) {
                        if (!socket) {
                          miss_reason_ = "interceptor_lost";
-                         write_miss(end);
+                         write_miss(tunnel_.so_far());
                          if (context_.gate.on_ask_failed()) context_.knocker.gate_changed();
                        }
-                       apply(Event::ended);
+                       if (then_end) apply(Event::ended);
                      });
 }
 
 void Call::write_miss(const net::TunnelEnd& end) {
+  if (std::exchange(missed_, true)) return;
   Miss miss;
   miss.at_us = started_wall_us_;
   miss.host = reader_.head().host;

@@ -50,6 +50,9 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   Call(EdgeContext& context, Owner& owner, uint64_t id);
   void start(net::TcpSocket socket);
   [[nodiscard]] bool tunnelling() const;
+  // The interceptor may be gone: a metered call whose far side has ended is looked into now, not
+  // only when its client gets round to closing.
+  void on_gate_closed();
 
  private:
   // TcpStream::Owner, while the head is read and the way is looked for
@@ -72,7 +75,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   void turn_down(std::string_view reply);
   void answer_and_linger(std::string_view reply);
   void on_deadline();
-  void check_interceptor(const net::TunnelEnd& end);
+  void check_interceptor(bool then_end);
   void write_miss(const net::TunnelEnd& end);
   void finish();
   [[nodiscard]] bool is_own_port() const;
@@ -97,6 +100,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   uint16_t client_port_ = 0;
   bool llm_ = false;
   bool client_eof_ = false;
+  bool missed_ = false;     // this call is in the ledger
   bool lingering_ = false;  // answered; waiting for the client to read it and go
 };
 

@@ -33,7 +33,10 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version)
       loaded_(config::load(home_.config())),
       started_us_(clock_.steady_us()),
       dial_options_(setup::dial_options(loaded_.config, loaded_.config.edge.connect_timeout_ms)),
-      knocker_(loop_, dial_options_, loaded_.config.edge, place_.ports_file, gate_, clock_),
+      knocker_(loop_, dial_options_, loaded_.config.edge, place_.ports_file, gate_, clock_,
+               [this] {
+                 for (const auto& [id, call] : calls_) call->on_gate_closed();
+               }),
       context_{loop_, clock_, loaded_.config, dial_options_, hosts_, gate_, knocker_, ledger_},
       listener_(loop_, [this](net::TcpSocket socket) { on_accept(std::move(socket)); }),
       control_(loop_, [this](std::string_view line) { return answer(line); }),

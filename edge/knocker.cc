@@ -17,11 +17,13 @@ constexpr int64_t kEagerForUs = 2'000'000;
 }  // namespace
 
 Knocker::Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
-                 std::filesystem::path ports_file, HealthGate& gate, const Clock& clock)
+                 std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
+                 std::function<void()> on_gate_closed)
     : limits_(limits),
       ports_file_(std::move(ports_file)),
       gate_(gate),
       clock_(clock),
+      on_gate_closed_(std::move(on_gate_closed)),
       ask_(loop, options),
       timer_(loop, [this] { knock(); }),
       reread_(loop) {}
@@ -43,6 +45,7 @@ void Knocker::gate_changed() {
   gate_since_us_ = clock_.wall_us();
   log::info(gate_.open() ? "edge.gate.opened" : "edge.gate.closed").with("port", port_);
   schedule();
+  if (!gate_.open()) on_gate_closed_();
 }
 
 void Knocker::schedule() {

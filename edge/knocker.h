@@ -21,7 +21,8 @@ namespace hm::edge {
 class Knocker {
  public:
   Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
-          std::filesystem::path ports_file, HealthGate& gate, const Clock& clock);
+          std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
+          std::function<void()> on_gate_closed);
 
   void start(uint16_t port);
   void stop();
@@ -41,6 +42,7 @@ class Knocker {
   std::filesystem::path ports_file_;
   HealthGate& gate_;
   const Clock& clock_;
+  std::function<void()> on_gate_closed_;
   Ask ask_;
   net::Timer timer_;
   net::Work reread_;

@@ -271,6 +271,9 @@ void Tunnel::end() {
   state_->end_soon();
 }
 
+const TunnelEnd& Tunnel::so_far() const {
+  return state_->end;
+}
 int64_t Tunnel::bytes_up() const {
   return state_->end.bytes_up;
 }

@@ -56,6 +56,8 @@ class Tunnel {
   void replace_far(TcpSocket far);
   void end();  // closes both sides; on_tunnel_end is called from the loop
 
+  // The end so far: final in on_tunnel_end.
+  [[nodiscard]] const TunnelEnd& so_far() const;
   [[nodiscard]] int64_t bytes_up() const;
   [[nodiscard]] int64_t bytes_down() const;
 

@@ -129,7 +129,6 @@ HeadState ConnectHeadReader::finish() {
 
   head_.connect = same_name(head_.method, "CONNECT");
   std::string_view authority_part = target;
-  uint16_t default_port = 443;
   if (!head_.connect) {
     constexpr std::string_view kScheme = "http://";
     if (target.size() <= kScheme.size() || !same_name(target.substr(0, kScheme.size()), kScheme)) {
@@ -148,12 +147,12 @@ HeadState ConnectHeadReader::finish() {
     }
     if (const size_t at = authority_part.rfind('@'); at != std::string_view::npos)
       authority_part = authority_part.substr(at + 1);
-    default_port = 80;
   }
   auto authority = parse_authority(authority_part);
   if (!authority) return HeadState::failed;
   head_.host = std::move(authority->host);
-  head_.port = authority->port.value_or(default_port);
+  if (head_.connect && !authority->port) return HeadState::failed;
+  head_.port = authority->port.value_or(80);
   failure_ = HeadFailure::none;
   return HeadState::complete;
 }

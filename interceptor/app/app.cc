@@ -256,6 +256,12 @@ int InterceptorApp::run() {
   app.api = std::make_unique<api::ApiThread>(api_options, app.heartbeat);
   if (const auto port = app.api->start()) {
     app.api_port = *port;
+    if (api_options.port != 0 && app.api_port != api_options.port) {
+      log::warn("daemon.port_taken")
+          .with("wanted", api_options.port)
+          .with("port", app.api_port)
+          .with("text", "another program holds the HTTP API's port");
+    }
   } else {
     log::warn("daemon.api_unavailable").with("port", api_options.port).with(port.error());
   }

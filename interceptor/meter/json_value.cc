@@ -48,6 +48,14 @@ bool JsonView::is_array() const {
   return value_ != nullptr && as_value(value_)->IsArray();
 }
 
+bool JsonView::tells_figures() const {
+  if (!is_object()) return false;
+  for (const auto& member : as_value(value_)->GetObject()) {
+    if (JsonView(&member.value).figure()) return true;
+  }
+  return false;
+}
+
 JsonView JsonView::get(std::string_view key) const {
   if (!is_object()) return {};
   const rapidjson::Value name(

@@ -21,6 +21,10 @@ class JsonView {
   [[nodiscard]] bool is_object() const;
   [[nodiscard]] bool is_array() const;
 
+  // An object of which at least one member is a figure: usage that tells something. `{}` and
+  // {"prompt_tokens": "many"} tell nothing.
+  [[nodiscard]] bool tells_figures() const;
+
   [[nodiscard]] JsonView get(std::string_view key) const;  // of an object
   [[nodiscard]] JsonView at(size_t index) const;           // of an array
   [[nodiscard]] size_t size() const;                       // of an array, else 0

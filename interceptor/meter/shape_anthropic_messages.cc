@@ -78,7 +78,7 @@ class MessageUsage {
   void merge(std::string_view json, Draft& draft) {
     const JsonDocument document(json);
     const JsonView usage = document.root();
-    if (!usage.is_object()) return;
+    if (!usage.tells_figures()) return;
     draft.usage_seen = true;
     figures_.merge(usage);
     const JsonView tools = usage.get("server_tool_use");

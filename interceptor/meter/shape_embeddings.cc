@@ -16,7 +16,7 @@ class OpenAiEmbeddings final : public Shape {
     if (has(kId)) draft.response_id = clean_word(text(kId));
     const JsonDocument document(field(kUsage));
     const JsonView usage = document.root();
-    if (!usage.is_object()) return;
+    if (!usage.tells_figures()) return;
     draft.usage_seen = draft.terminal = true;
     const auto prompt = usage.get("prompt_tokens").figure();
     draft.usage.input_tokens = prompt ? *prompt : usage.get("total_tokens").figure_or_zero();

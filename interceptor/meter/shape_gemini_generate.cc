@@ -100,7 +100,7 @@ class GeminiGenerate final : public Shape {
     }
     const JsonDocument document(field(kUsage));
     const JsonView usage = document.root();
-    if (!usage.is_object()) return;
+    if (!usage.tells_figures()) return;
     draft.usage_seen = true;
     read_usage(usage, draft);
   }
@@ -260,7 +260,7 @@ class GeminiInteractions final : public Shape {
   static void read_usage(std::string_view json, Draft& draft) {
     const JsonDocument document(json);
     const JsonView usage = document.root();
-    if (!usage.is_object()) return;
+    if (!usage.tells_figures()) return;
     draft.usage_seen = draft.final_usage = true;
     GeminiFigures figures;
     figures.prompt = usage.get("total_input_tokens").figure();

@@ -141,7 +141,7 @@ class OpenAiChat final : public Shape {
     if (!has(kUsage)) return false;
     const JsonDocument document(field(kUsage));
     const JsonView usage = document.root();
-    if (!usage.is_object()) return false;
+    if (!usage.tells_figures()) return false;
     draft.usage_seen = true;
     read_chat_usage(usage, additive_, draft);  // cumulative where it is repeated: the last counts
     read_xai_extras(usage, draft);

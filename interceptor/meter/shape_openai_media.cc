@@ -26,7 +26,7 @@ class OpenAiMedia final : public Shape {
     }
     const JsonDocument document(field(kUsage));
     const JsonView usage = document.root();
-    if (!usage.is_object()) return;
+    if (!usage.tells_figures()) return;
     draft.usage_seen = true;
     read_xai_extras(usage, draft);
     if (usage.get("type").text() == "duration") {

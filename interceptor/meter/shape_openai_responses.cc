@@ -173,7 +173,7 @@ class OpenAiResponses final : public Shape {
   void read_usage(std::string_view json, Draft& draft) {
     const JsonDocument document(json);
     const JsonView usage = document.root();
-    if (!usage.is_object()) return;
+    if (!usage.tells_figures()) return;
     draft.usage_seen = draft.final_usage = true;
     usage_json_ = json;
     const JsonView in = usage.get("input_tokens_details");

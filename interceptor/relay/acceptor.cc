@@ -27,7 +27,7 @@ Result<uint16_t> Acceptor::listen(uint16_t port, int attempts) {
 
 void Acceptor::drain() {
   metering_ = false;
-  listener_.close();
+  // The door stays open and says 503: the edge goes raw and knows that nobody died.
   std::vector<uint64_t> ids;
   ids.reserve(sessions_.size());
   for (const auto& [id, session] : sessions_) ids.push_back(id);

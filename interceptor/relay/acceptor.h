@@ -23,7 +23,7 @@ class Acceptor final : private Session::Owner {
   [[nodiscard]] Result<uint16_t> listen(uint16_t port, int attempts);
   // False: asks and knocks are answered 503 (the writer is dead, the app is draining).
   void set_metering(bool metering) { metering_ = metering; }
-  // Stops accepting; sessions end as their calls do. May be called again and again.
+  // Takes no new call; sessions end as their calls do. May be called again and again.
   void drain();
 
   [[nodiscard]] size_t sessions() const { return sessions_.size(); }

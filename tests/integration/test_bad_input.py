@@ -212,7 +212,7 @@ BROKEN_BODIES = {
     "not json": (b"<html>oops</html>", "application/json"),
     "empty": (b"", "application/json"),
     "nested 100,000 deep": (b"[" * 100_000, "application/json"),
-    "invalid utf-8": (b'{"model": "\xff\xfe", "usage": {"prompt_tokens": -5}}', "application/json"),
+    "invalid utf-8": (b'{"model": "\xff\xfe", "usage": {"prompt_tokens": "\xff5"}}', "application/json"),
     "usage of wrong types": (b'{"usage": {"prompt_tokens": "many", "completion_tokens": []}}',
                              "application/json"),
     "huge numbers": (b'{"usage": {"prompt_tokens": 1e400, "completion_tokens": 99999999999999999999}}',
