@@ -1,3 +1,8 @@
+#include "interceptor/meter/json_value.h"
+
+#include <utility>
+
+#include <catch2/catch.hpp>
 
 
 TEST_CASE("usage without a single figure tells nothing") {
