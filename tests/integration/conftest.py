@@ -25,6 +25,10 @@ def pytest_collection_modifyitems(items):
                                 "(cmake --build --preset dev) or set HM_BIN_DIR")
 
 
+SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
+                   "WARNING: ThreadSanitizer")
+
+
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     """The CA that stands behind every simulated origin of the run."""
@@ -54,6 +58,9 @@ def make_pair(tmp_path, request):
         one.kill_all()
         if report is not None and report.failed:
             print(f"\n=== {one.folder}\n{one.logs()}")
+    found = [line for one in made for line in one.logs(whole=True).splitlines()
+             if any(word in line for word in SANITIZER_WORDS)]
+    assert found == [], "a sanitizer has found something"
 
 
 @pytest.fixture

@@ -153,14 +153,14 @@ class Pair:
         """The meter's own CA, as a client would be given it."""
         return self.home / "ca" / "ca-cert.pem"
 
-    def logs(self):
+    def logs(self, whole=False):
         """All that the processes said, for a failed test's report."""
         texts = []
         paths = [*self.folder.glob("*.log"), *self.home.glob("*.log")]
         for path in sorted(paths):
             text = path.read_text(errors="replace")
             if text:
-                texts.append(f"--- {path.name} (end)\n{text[-6000:]}")
+                texts.append(f"--- {path.name} (end)\n{text if whole else text[-6000:]}")
         return "\n".join(texts)
 
     def resident_kib(self, process):
