@@ -17,6 +17,7 @@ import sys
 ROOT = pathlib.Path(sys.argv[1])
 
 BASE, NET, WIRE, CONFIG = "common/base", "common/net", "common/wire", "common/config"
+SETUP = "common/setup"
 INTERCEPTOR = "interceptor"  # call_record.h, the nouns that all floors share
 
 
@@ -30,18 +31,19 @@ FOLDERS = {
     NET: [BASE],
     WIRE: [BASE],
     CONFIG: [BASE],
-    "edge": [BASE, NET, WIRE, CONFIG],
+    SETUP: [BASE, CONFIG],  # how both processes begin
+    "edge": [BASE, NET, WIRE, CONFIG, SETUP],
     INTERCEPTOR: [BASE],
     "interceptor/tls": [BASE],
     "interceptor/http": [BASE],
     "interceptor/pricing": [BASE, INTERCEPTOR],
-    "interceptor/attribution": [BASE, NET],
+    "interceptor/attribution": [BASE, NET, INTERCEPTOR],
     "interceptor/meter": [BASE, WIRE, INTERCEPTOR, *inside("http")],
     "interceptor/store": [BASE, INTERCEPTOR, *inside("pricing")],
     "interceptor/relay": [BASE, NET, WIRE, INTERCEPTOR,
                           *inside("tls", "http", "meter", "attribution")],
     "interceptor/api": [BASE, NET, INTERCEPTOR, *inside("http", "store")],
-    "interceptor/app": [BASE, NET, WIRE, CONFIG, INTERCEPTOR,
+    "interceptor/app": [BASE, NET, WIRE, CONFIG, SETUP, INTERCEPTOR,
                         *inside("tls", "http", "pricing", "attribution", "meter", "store",
                                 "relay", "api")],
     "cli": [BASE, WIRE, CONFIG, INTERCEPTOR, *inside("pricing", "store", "tls")],
