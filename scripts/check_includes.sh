@@ -31,7 +31,7 @@ FOLDERS = {
     NET: [BASE],
     WIRE: [BASE],
     CONFIG: [BASE],
-    SETUP: [BASE, CONFIG],  # how both processes begin
+    SETUP: [BASE, NET, CONFIG],  # how both processes begin
     "edge": [BASE, NET, WIRE, CONFIG, SETUP],
     INTERCEPTOR: [BASE],
     "interceptor/tls": [BASE],
