@@ -64,14 +64,6 @@ target_include_directories(dep_sqlitecpp SYSTEM INTERFACE ${SQLITECPP_INCLUDE_DI
 target_link_libraries(dep_sqlitecpp INTERFACE ${SQLITECPP_LIBRARY} dep_sqlite3)
 add_library(dep::sqlitecpp ALIAS dep_sqlitecpp)
 
-# llhttp comes as C sources (Debian's node-llhttp); built here as it is, without our warnings.
-find_path(LLHTTP_INCLUDE_DIR llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
-find_path(LLHTTP_SOURCE_DIR llhttp.c PATHS /usr/share/llhttp REQUIRED)
-add_library(dep_llhttp STATIC ${LLHTTP_SOURCE_DIR}/api.c ${LLHTTP_SOURCE_DIR}/http.c
-            ${LLHTTP_SOURCE_DIR}/llhttp.c)
-target_include_directories(dep_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE_DIR})
-add_library(dep::llhttp ALIAS dep_llhttp)
-
 # BoringSSL: never the system's OpenSSL headers by accident, so its path must come first (BEFORE),
 # and the shared library of Debian sits in a private folder, so the run path names it.
 set(BORINGSSL_ROOT "" CACHE PATH "Upstream BoringSSL build (include/, lib/) instead of Debian's")

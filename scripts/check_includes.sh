@@ -55,7 +55,6 @@ LIBRARIES = {
     "fmt/": [BASE],
     "toml++/": [CONFIG, "one"],
     "openssl/": ["interceptor/tls"],
-    "llhttp.h": ["interceptor/http", "one"],
     "nghttp2/": ["interceptor/http", "one"],
     "zlib.h": ["interceptor/http", "one"],
     "brotli/": ["interceptor/http", "one"],

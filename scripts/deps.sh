@@ -15,7 +15,7 @@ packages_of() {
     run)
       echo g++ cmake ninja-build pkg-config libuv1-dev libfmt-dev libtomlplusplus-dev \
         libcxxopts-dev rapidjson-dev libsqlitecpp-dev libsqlite3-dev android-libboringssl-dev \
-        node-llhttp libnghttp2-dev zlib1g-dev libbrotli-dev libzstd-dev ca-certificates curl \
+        libnghttp2-dev zlib1g-dev libbrotli-dev libzstd-dev ca-certificates curl \
         openssl python3
       ;;
     test)

@@ -1,5 +1,5 @@
-// Chunked FIFO of bytes with a limit. TLS records wait in it, and a saved ClientHello is read from it
-// twice. Appending never moves what is already inside; consuming from the front is O(1).
+// Chunked FIFO of bytes with a limit. TLS records wait in it, and a saved ClientHello is read from
+// it twice. Appending never moves what is already inside; consuming from the front is O(1).
 //
 // Not thread-safe. When full: append() refuses the whole span and changes nothing.
 #pragma once

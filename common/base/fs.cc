@@ -1,30 +1,33 @@
 #include "common/base/fs.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 
 namespace hm {
 namespace {
 
 Code code_for(int error) {
   switch (error) {
-    case ENOENT: return Code::not_found;
+    case ENOENT:
+      return Code::not_found;
     case EACCES:
     case EPERM:
-    case EROFS: return Code::permission;
+    case EROFS:
+      return Code::permission;
     case ENOSPC:
     case EDQUOT:
     case EMFILE:
-    case ENFILE: return Code::exhausted;
-    default: return Code::system;
+    case ENFILE:
+      return Code::exhausted;
+    default:
+      return Code::system;
   }
 }
 
@@ -61,7 +64,8 @@ Home Home::from_environment() {
 }
 
 RunPlace RunPlace::usual(const Home& home) {
-  // A moved home is a world of its own: it must not meet the user's real pair in the runtime folder.
+  // A moved home is a world of its own: it must not meet the user's real pair in the runtime
+  // folder.
   const char* moved = std::getenv("HALTON_METER_HOME");
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   const bool use_runtime =

@@ -2,11 +2,11 @@
 // them before a loop runs, on the pool, or in threads that may wait.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
-
-#include <sys/types.h>
 
 #include "common/base/result.h"
 

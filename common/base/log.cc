@@ -1,17 +1,16 @@
 #include "common/base/log.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
 #include <mutex>
 #include <thread>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -160,20 +159,32 @@ Logger& logger() {
 
 std::string_view level_name(Level level) {
   switch (level) {
-    case Level::debug: return "debug";
-    case Level::info: return "info";
-    case Level::warn: return "warn";
-    case Level::error: return "error";
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info";
+    case Level::warn:
+      return "warn";
+    case Level::error:
+      return "error";
   }
   return "info";
 }
 
 }  // namespace
 
-void start(const Options& options) { logger().start(options); }
-void stop() { logger().stop(); }
-void set_level(Level level) { logger().level.store(level, std::memory_order_relaxed); }
-Level level() { return logger().level.load(std::memory_order_relaxed); }
+void start(const Options& options) {
+  logger().start(options);
+}
+void stop() {
+  logger().stop();
+}
+void set_level(Level level) {
+  logger().level.store(level, std::memory_order_relaxed);
+}
+Level level() {
+  return logger().level.load(std::memory_order_relaxed);
+}
 
 bool parse_level(std::string_view text, Level& out) {
   for (const Level candidate : {Level::debug, Level::info, Level::warn, Level::error}) {

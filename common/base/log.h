@@ -1,7 +1,7 @@
-// Structured log: one event, one JSON line. Lines go into a bounded ring (1 MiB); a thread of its own
-// writes them to stderr and to a rotated file, so that a slow disk never stalls a loop. When the ring
-// is full the line is dropped and counted ("log.dropped"). Any thread may log, before start() too
-// (lines wait in the ring). Never pass headers, bodies, keys or URLs with queries.
+// Structured log: one event, one JSON line. Lines go into a bounded ring (1 MiB); a thread of its
+// own writes them to stderr and to a rotated file, so that a slow disk never stalls a loop. When
+// the ring is full the line is dropped and counted ("log.dropped"). Any thread may log, before
+// start() too (lines wait in the ring). Never pass headers, bodies, keys or URLs with queries.
 #pragma once
 
 #include <concepts>
@@ -39,7 +39,9 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   Event& with(std::string_view key, std::string_view value);
-  Event& with(std::string_view key, const char* value) { return with(key, std::string_view(value)); }
+  Event& with(std::string_view key, const char* value) {
+    return with(key, std::string_view(value));
+  }
   Event& with(std::string_view key, const std::string& value) {
     return with(key, std::string_view(value));
   }
@@ -57,9 +59,17 @@ class Event {
   std::string line_;
 };
 
-inline Event debug(std::string_view name) { return {Level::debug, name}; }
-inline Event info(std::string_view name) { return {Level::info, name}; }
-inline Event warn(std::string_view name) { return {Level::warn, name}; }
-inline Event error(std::string_view name) { return {Level::error, name}; }
+inline Event debug(std::string_view name) {
+  return {Level::debug, name};
+}
+inline Event info(std::string_view name) {
+  return {Level::info, name};
+}
+inline Event warn(std::string_view name) {
+  return {Level::warn, name};
+}
+inline Event error(std::string_view name) {
+  return {Level::error, name};
+}
 
 }  // namespace hm::log

@@ -1,26 +1,39 @@
 #include "common/base/result.h"
 
-#include <cstring>
-
 #include <fmt/format.h>
+
+#include <cstring>
 
 namespace hm {
 
 const char* name_of(Code code) {
   switch (code) {
-    case Code::malformed: return "malformed";
-    case Code::too_large: return "too large";
-    case Code::timeout: return "timeout";
-    case Code::refused: return "refused";
-    case Code::closed: return "closed";
-    case Code::not_found: return "not found";
-    case Code::busy: return "busy";
-    case Code::permission: return "permission";
-    case Code::unsupported: return "unsupported";
-    case Code::exhausted: return "exhausted";
-    case Code::system: return "system error";
-    case Code::library: return "library error";
-    case Code::internal: return "internal error";
+    case Code::malformed:
+      return "malformed";
+    case Code::too_large:
+      return "too large";
+    case Code::timeout:
+      return "timeout";
+    case Code::refused:
+      return "refused";
+    case Code::closed:
+      return "closed";
+    case Code::not_found:
+      return "not found";
+    case Code::busy:
+      return "busy";
+    case Code::permission:
+      return "permission";
+    case Code::unsupported:
+      return "unsupported";
+    case Code::exhausted:
+      return "exhausted";
+    case Code::system:
+      return "system error";
+    case Code::library:
+      return "library error";
+    case Code::internal:
+      return "internal error";
   }
   return "unknown";
 }

@@ -1,5 +1,5 @@
-// The one way a function says no. An Error carries no text and allocates nothing: text is made where
-// it is logged or printed (describe()).
+// The one way a function says no. An Error carries no text and allocates nothing: text is made
+// where it is logged or printed (describe()).
 #pragma once
 
 #include <cstdint>

@@ -151,8 +151,7 @@ HeadState ConnectHeadReader::finish() {
   auto authority = parse_authority(authority_part);
   if (!authority) return HeadState::failed;
   head_.host = std::move(authority->host);
-  if (head_.connect && !authority->port) return HeadState::failed;
-  head_.port = authority->port.value_or(80);
+  head_.port = authority->port.value_or(head_.connect ? 443 : 80);
   failure_ = HeadFailure::none;
   return HeadState::complete;
 }

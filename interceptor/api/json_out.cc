@@ -6,43 +6,9 @@
 #include <cassert>
 #include <cmath>
 
+#include "common/base/utf8.h"
+
 namespace hm::api {
-namespace {
-
-// Length of the UTF-8 sequence that `text` begins with (RFC 3629), 0 when it is none.
-size_t sequence_length(std::string_view text) {
-  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = at(0);
-  if (first < 0x80) return 1;
-  const size_t length = first < 0xC2   ? 0
-                        : first < 0xE0 ? 2
-                        : first < 0xF0 ? 3
-                        : first < 0xF5 ? 4
-                                       : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xC0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, and what is above U+10FFFF.
-  if (first == 0xE0 && at(1) < 0xA0) return 0;
-  if (first == 0xED && at(1) > 0x9F) return 0;
-  if (first == 0xF0 && at(1) < 0x90) return 0;
-  if (first == 0xF4 && at(1) > 0x8F) return 0;
-  return length;
-}
-
-std::string mended(std::string_view text) {
-  std::string result;
-  result.reserve(text.size());
-  while (!text.empty()) {
-    const size_t length = sequence_length(text);
-    result += length == 0 ? std::string_view("\xEF\xBF\xBD") : text.substr(0, length);
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  return result;
-}
-
-}  // namespace
 
 struct JsonOut::Parts {
   rapidjson::StringBuffer buffer;
@@ -77,13 +43,13 @@ JsonOut& JsonOut::end_array() {
 }
 
 JsonOut& JsonOut::key(std::string_view name) {
-  const std::string good = mended(name);
+  const std::string good = clean_text(name);
   parts_->writer.Key(good.data(), Parts::size(good));
   return *this;
 }
 
 JsonOut& JsonOut::text(std::string_view value) {
-  const std::string good = mended(value);
+  const std::string good = clean_text(value);
   parts_->writer.String(good.data(), Parts::size(good));
   return *this;
 }

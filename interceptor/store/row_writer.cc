@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/utf8.h"
 #include "interceptor/pricing/price.h"
-#include "interceptor/store/clean_text.h"
 #include "interceptor/store/request_columns.h"
 #include "interceptor/store/timestamp.h"
 

@@ -1,10 +1,10 @@
-#include "interceptor/store/clean_text.h"
+#include "common/base/utf8.h"
 
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
-namespace hm::store {
+namespace hm {
 namespace {
 
 using namespace std::string_literals;
@@ -40,4 +40,4 @@ TEST_CASE("what is no UTF-8 becomes the replacement character, the rest stays") 
 }
 
 }  // namespace
-}  // namespace hm::store
+}  // namespace hm

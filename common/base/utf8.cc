@@ -1,21 +1,20 @@
-#include "interceptor/store/clean_text.h"
+#include "common/base/utf8.h"
 
-#include <cstddef>
 #include <cstdint>
 
-namespace hm::store {
+namespace hm {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
-// Length of the well-formed sequence at the front, 0 when there is none.
-size_t sequence_length(std::string_view text) {
+}  // namespace
+
+size_t utf8_sequence_length(std::string_view text) {
   const auto at = [&](size_t index) {
     return index < text.size() ? static_cast<uint8_t>(text[index]) : uint8_t{0};
   };
   const auto follows = [&](size_t index) { return (at(index) & 0xc0) == 0x80; };
   const uint8_t first = at(0);
-  if (first == 0) return 0;
   if (first < 0x80) return 1;
   if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
   if (first >= 0xe0 && first <= 0xef) {
@@ -31,12 +30,10 @@ size_t sequence_length(std::string_view text) {
   return 0;
 }
 
-}  // namespace
-
 bool is_clean_text(std::string_view text) {
   while (!text.empty()) {
-    const size_t length = sequence_length(text);
-    if (length == 0) return false;
+    const size_t length = utf8_sequence_length(text);
+    if (length == 0 || text[0] == '\0') return false;
     text.remove_prefix(length);
   }
   return true;
@@ -46,11 +43,11 @@ std::string clean_text(std::string_view text) {
   std::string clean;
   clean.reserve(text.size());
   while (!text.empty()) {
-    const size_t length = sequence_length(text);
+    const size_t length = text[0] == '\0' ? 0 : utf8_sequence_length(text);
     clean += length == 0 ? kReplacement : text.substr(0, length);
     text.remove_prefix(length == 0 ? 1 : length);
   }
   return clean;
 }
 
-}  // namespace hm::store
+}  // namespace hm
