@@ -58,14 +58,6 @@ void Ask::on_read(net::TcpStream&, Bytes bytes) {
   }
 }
 
-void Ask::on_eof(net::TcpStream&) {
-  on_end();
-}
-void Ask::on_drained(net::TcpStream&) {}
-void Ask::on_broken(net::TcpStream&, Error) {
-  on_end();
-}
-
 void Ask::on_end() {
   finish(interim_seen_ ? AskResult::Kind::lost : AskResult::Kind::refused);
 }

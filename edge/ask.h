@@ -42,9 +42,9 @@ class Ask final : private net::TcpStream::Owner {
 
  private:
   void on_read(net::TcpStream& stream, Bytes bytes) override;
-  void on_eof(net::TcpStream& stream) override;
-  void on_drained(net::TcpStream& stream) override;
-  void on_broken(net::TcpStream& stream, Error error) override;
+  void on_eof(net::TcpStream&) override { on_end(); }
+  void on_drained(net::TcpStream&) override {}
+  void on_broken(net::TcpStream&, Error) override { on_end(); }
   void on_dialled(Result<net::TcpSocket> socket);
   void on_end();
   void finish(AskResult::Kind kind, int status = 0);

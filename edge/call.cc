@@ -56,11 +56,6 @@ void Call::start(net::TcpSocket socket) {
   client_.start_reading();
 }
 
-bool Call::tunnelling() const {
-  const State state = machine_.state();
-  return state == State::metered || state == State::raw || state == State::rescuing;
-}
-
 void Call::apply(Event event) {
   switch (machine_.on(event)) {
     case Command::none:
@@ -111,7 +106,7 @@ void Call::on_read(net::TcpStream&, Bytes bytes) {
 void Call::route() {
   const wire::ConnectHead& head = reader_.head();
   if (head.host.empty()) return turn_down(wire::not_an_origin_reply());
-  if (is_own_port()) return turn_down(wire::own_port_reply());
+  if (is_loopback(head.host) && is_own_port(head.port)) return turn_down(wire::own_port_reply());
   call_id_ = random_call_id();
   if (!head.connect) {
     early_ = wire::origin_form_head(head) + early_;
@@ -125,11 +120,9 @@ void Call::route() {
 }
 
 // A page must not reach our API, or a client ourselves in a circle, through the proxy.
-bool Call::is_own_port() const {
-  const wire::ConnectHead& head = reader_.head();
-  if (!is_loopback(head.host)) return false;
-  return head.port == context_.edge_port || head.port == context_.knocker.port() ||
-         (context_.api_port != 0 && head.port == context_.api_port);
+bool Call::is_own_port(uint16_t port) const {
+  return port == context_.edge_port || port == context_.knocker.port() ||
+         port == context_.knocker.api_port();
 }
 
 void Call::turn_down(std::string_view reply) {
@@ -182,7 +175,7 @@ void Call::on_asked(AskResult result) {
     return apply(Event::accepted);
   }
   if (result.status == 502) return apply(Event::origin_dead);
-  miss_reason_ = "ask_full";
+  miss_reason_ = result.status == 503 ? "ask_full" : "ask_refused";
   apply(Event::not_accepted);
 }
 
@@ -208,6 +201,11 @@ void Call::on_dialled(Result<net::TcpSocket> socket) {
     if (llm_) write_miss({});
     return apply(Event::dial_failed);
   }
+  // Other spellings of our own address (127.1, a name of one's own) are known only now.
+  if (const net::Endpoint peer = socket->peer(); machine_.state() == State::dialing_origin &&
+                                                 is_loopback(peer.address) &&
+                                                 is_own_port(peer.port))
+    return turn_down(wire::own_port_reply());
   far_ = std::move(*socket);
   apply(Event::connected);
 }
@@ -224,6 +222,7 @@ void Call::splice(net::TcpSocket far, bool metered) {
       .with("way", metered ? "metered" : "raw")
       .with("reason", miss_reason_ != nullptr ? miss_reason_ : "");
   if (head.connect && !client_.write(as_bytes(wire::connected_reply()))) return finish();
+  if (client_.queued() > 0) return finish();  // not even room for these few bytes
   if (metered)
     tunnel_.keep_first_flight(kFirstFlightBytes, context_.config.edge.first_answer_limit_ms);
   tunnel_.start(client_.release(), std::move(far), as_bytes(early_), as_bytes(far_early_));
@@ -240,8 +239,9 @@ void Call::on_far_lost(net::Tunnel&, Error error) {
       .with("host", reader_.head().host)
       .with("call", call_id_)
       .with(error);
-  miss_reason_ = "interceptor_lost";
-  if (context_.gate.on_ask_failed()) context_.knocker.gate_changed();
+  // Silence may be the origin's: a knock tells.
+  miss_reason_ = error.code == Code::timeout ? "no_first_answer" : "interceptor_lost";
+  context_.knocker.hurry();
   apply(Event::far_lost);
 }
 
@@ -258,8 +258,13 @@ void Call::on_gate_closed() {
 }
 
 // A metered call broke. When the interceptor is gone, it took the call with it; when it is there,
-// it only passed on what the origin did.
+// or said that it is leaving, it only passed on what the origin did.
 void Call::check_interceptor(bool then_end) {
+  if (context_.knocker.interceptor_leaving()) {
+    if (then_end) apply(Event::ended);
+    return;
+  }
+  dialer_.cancel();
   dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,
                      [this, then_end](const Result<net::TcpSocket>& socket) {
                        if (!socket) {
@@ -269,6 +274,12 @@ void Call::check_interceptor(bool then_end) {
                        }
                        if (then_end) apply(Event::ended);
                      });
+}
+
+void Call::write_off() {
+  const State state = machine_.state();
+  if (miss_reason_ == nullptr || (state != State::raw && state != State::rescuing)) return;
+  write_miss(tunnel_.so_far());
 }
 
 void Call::write_miss(const net::TunnelEnd& end) {
@@ -290,8 +301,6 @@ void Call::on_eof(net::TcpStream&) {
   if (lingering_) return finish();
   if (machine_.state() == State::reading_head) apply(Event::ended);
 }
-
-void Call::on_drained(net::TcpStream&) {}
 
 void Call::on_broken(net::TcpStream&, Error) {
   if (lingering_) return finish();

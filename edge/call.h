@@ -34,7 +34,6 @@ struct EdgeContext {
   Knocker& knocker;
   MissLedger& ledger;
   uint16_t edge_port = 0;
-  uint16_t api_port = 0;
 };
 
 class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
@@ -49,16 +48,17 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
 
   Call(EdgeContext& context, Owner& owner, uint64_t id);
   void start(net::TcpSocket socket);
-  [[nodiscard]] bool tunnelling() const;
   // The interceptor may be gone: a metered call whose far side has ended is looked into now, not
   // only when its client gets round to closing.
   void on_gate_closed();
+  // The edge stops: what this call did so far goes into the ledger now.
+  void write_off();
 
  private:
   // TcpStream::Owner, while the head is read and the way is looked for
   void on_read(net::TcpStream& stream, Bytes bytes) override;
   void on_eof(net::TcpStream& stream) override;
-  void on_drained(net::TcpStream& stream) override;
+  void on_drained(net::TcpStream&) override {}
   void on_broken(net::TcpStream& stream, Error error) override;
   // Tunnel::Owner
   void on_tunnel_end(net::Tunnel& tunnel, const net::TunnelEnd& end) override;
@@ -78,7 +78,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   void check_interceptor(bool then_end);
   void write_miss(const net::TunnelEnd& end);
   void finish();
-  [[nodiscard]] bool is_own_port() const;
+  [[nodiscard]] bool is_own_port(uint16_t port) const;
 
   EdgeContext& context_;
   Owner& owner_;

@@ -1,5 +1,6 @@
 #include "edge/edge_app.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,11 +17,12 @@ namespace hm::edge {
 namespace {
 
 constexpr int kNextPorts = 20;
+constexpr std::string_view kLedgerFile = "edge-ledger.";  // and the process id of the edge
 // After the last tunnel the interceptor may still want the ledger (it asks every second).
 constexpr int64_t kLedgerGraceUs = 2'500'000;
 
-uint16_t port_of(const std::optional<uint16_t>& flag, int64_t configured) {
-  return flag.value_or(static_cast<uint16_t>(configured));
+uint16_t port_of(const std::optional<uint16_t>& known, int64_t configured) {
+  return known.value_or(static_cast<uint16_t>(configured));
 }
 
 }  // namespace
@@ -48,7 +50,9 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version)
              }),
       drain_limit_(loop_, [this] { loop_.stop(); }) {}
 
-EdgeApp::~EdgeApp() = default;
+EdgeApp::~EdgeApp() {
+  if (parked_ >= 0) ::close(parked_);
+}
 
 Result<uint16_t> EdgeApp::start() {
   for (const std::string& warning : loaded_.warnings)
@@ -66,11 +70,10 @@ Result<uint16_t> EdgeApp::start() {
         .with("wanted", wanted)
         .with("port", *port)
         .with("text",
-              "another program holds the port; tools must use the new one "
-              "(halton-meter env prints it), or pin [daemon] edge_port in config.toml");
+              "another program holds the port; tools must use the new one (halton-meter env "
+              "prints it), or pin [daemon] edge_port in config.toml");
   }
   const auto known = config::read_ports(place_.ports_file);
-  if (known && known->api_port) context_.api_port = *known->api_port;
   config::EffectivePorts mine;
   mine.edge_port = *port;
   if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
@@ -81,9 +84,9 @@ Result<uint16_t> EdgeApp::start() {
         .with(listening.error());
 
   load_ledger();
-  uint16_t internal = static_cast<uint16_t>(loaded_.config.daemon.internal_port);
-  if (known && known->internal_port) internal = *known->internal_port;
-  knocker_.start(internal);
+  const config::EffectivePorts ports = known.value_or(config::EffectivePorts{});
+  knocker_.start(port_of(ports.internal_port, loaded_.config.daemon.internal_port),
+                 port_of(ports.api_port, loaded_.config.daemon.api_port));
   pulse_.start_repeating(1000);
   if (flags_.lifeline >= 0) {
     if (const auto watching = lifeline_.start(flags_.lifeline); !watching)
@@ -100,46 +103,56 @@ Result<uint16_t> EdgeApp::start() {
 int EdgeApp::run() {
   setup::start_log(loaded_.config, home_.edge_log());
   setup::raise_descriptor_limit();
-  on_term_ = std::make_unique<net::SignalWatch>(loop_, SIGTERM,
-                                                [this] { drain(loaded_.config.edge.drain_ms); });
-  on_int_ = std::make_unique<net::SignalWatch>(loop_, SIGINT,
-                                               [this] { drain(loaded_.config.edge.drain_ms); });
+  const auto stop = [this] { drain(loaded_.config.edge.drain_ms); };
+  on_term_ = std::make_unique<net::SignalWatch>(loop_, SIGTERM, stop);
+  on_int_ = std::make_unique<net::SignalWatch>(loop_, SIGINT, stop);
   const auto port = start();
   if (!port) {
-    log::error("edge.startup.failed")
-        .with(port.error())
-        .with("text", "no port near the configured one is free; pin [daemon] edge_port");
+    log::error("edge.startup.failed").with(port.error()).with("text", "no port is free near it");
     log::stop();
     return 1;
   }
   loop_.run();
-  knocker_.stop();
-  control_.close();
-  save_ledger();
+  finish();
   log::info("edge.exit").with("open_calls", calls_.size());
   log::stop();
   return 0;
 }
 
+void EdgeApp::finish() {
+  knocker_.stop();
+  control_.close();
+  for (const auto& [id, call] : calls_) call->write_off();
+  save_ledger();
+}
+
 void EdgeApp::on_accept(net::TcpSocket socket) {
   static Counter& accepted = counters::get("edge.accepted");
   static Counter& strangers = counters::get("edge.refused_other_user");
-  static Counter& too_many = counters::get("edge.refused_too_many");
+  static Counter& full = counters::get("edge.accept_paused");
   accepted.add();
   // Loopback is shared by everybody on the machine; this proxy is not.
   if (const auto uid = net::peer_uid(socket); uid && *uid != ::getuid()) {
     strangers.add();
     return;
   }
-  if (calls_.size() >= static_cast<size_t>(loaded_.config.edge.max_connections)) {
-    too_many.add();
-    return;
-  }
   const uint64_t id = next_id_++;
   auto call = std::make_unique<Call>(context_, static_cast<Call::Owner&>(*this), id);
   Call& started = *call;
   calls_.emplace(id, std::move(call));
+  if (calls_.size() >= static_cast<size_t>(loaded_.config.edge.max_connections) && parked_ < 0) {
+    full.add();
+    parked_ = ::fcntl(listener_.file_descriptor(), F_DUPFD_CLOEXEC, 0);
+    if (parked_ >= 0) listener_.close();
+  }
   started.start(std::move(socket));
+}
+
+// The socket stayed open: who came meanwhile waits in its backlog.
+void EdgeApp::accept_again() {
+  if (parked_ < 0) return;
+  if (const auto adopted = listener_.adopt(std::exchange(parked_, -1)); !adopted)
+    log::error("edge.accept").with(adopted.error());
 }
 
 void EdgeApp::on_call_over(uint64_t id) {
@@ -147,6 +160,7 @@ void EdgeApp::on_call_over(uint64_t id) {
   if (found == calls_.end()) return;
   loop_.bury(std::move(found->second));
   calls_.erase(found);
+  accept_again();
   if (draining_) check_drained();
 }
 
@@ -154,6 +168,7 @@ void EdgeApp::drain(int64_t limit_ms) {
   if (draining_) return loop_.stop();  // asked twice: now
   draining_ = true;
   notify::send("STOPPING=1");
+  accept_again();
   listener_.close();
   log::info("edge.drain").with("open_calls", calls_.size());
   if (limit_ms >= 0) drain_limit_.start_once(limit_ms);
@@ -174,7 +189,10 @@ void EdgeApp::load_ledger() {
   std::error_code ignored;
   std::vector<std::filesystem::path> left;
   for (const auto& entry : std::filesystem::directory_iterator(home_.root(), ignored)) {
-    if (entry.path().filename().string().starts_with("edge-ledger.")) left.push_back(entry.path());
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kLedgerFile) &&
+        name.find_first_not_of("0123456789", kLedgerFile.size()) == std::string::npos)
+      left.push_back(entry.path());
   }
   for (const std::filesystem::path& path : left) {
     // Renamed first: of two edges that start at once, one takes it over.
@@ -189,7 +207,7 @@ void EdgeApp::load_ledger() {
 
 void EdgeApp::save_ledger() {
   if (ledger_.empty()) return;
-  const auto path = home_.root() / ("edge-ledger." + std::to_string(::getpid()));
+  const auto path = home_.root() / (std::string(kLedgerFile) + std::to_string(::getpid()));
   if (const auto saved = replace_file(path, ledger_.save()); !saved)
     log::error("edge.ledger.lost").with("calls", ledger_.calls()).with(saved.error());
 }

@@ -27,18 +27,18 @@ class EdgeApp final : private Call::Owner {
   // Blocks until a signal or the lifeline ends it. The process' exit code.
   int run();
 
-  // For tests that bring their own loop thread: run() in two halves.
+  // run() in its parts, for tests: start(), loop().run(), finish().
   [[nodiscard]] Result<uint16_t> start();
+  void finish();
   [[nodiscard]] net::Loop& loop() { return loop_; }
   // Stops accepting; the process ends when no tunnel is open, after `limit_ms` at the latest
   // (negative: no limit).
   void drain(int64_t limit_ms);
 
  private:
-  friend class EdgeControl;
-
   void on_accept(net::TcpSocket socket);
   void on_call_over(uint64_t id) override;
+  void accept_again();
   void check_drained();
   void load_ledger();
   void save_ledger();
@@ -69,6 +69,7 @@ class EdgeApp final : private Call::Owner {
   std::unique_ptr<net::SignalWatch> on_int_;
   std::map<uint64_t, std::unique_ptr<Call>> calls_;
   uint64_t next_id_ = 1;
+  int parked_ = -1;  // the listening socket while max_connections are open; -1: it accepts
   bool draining_ = false;
   int64_t drained_at_us_ = 0;
 };

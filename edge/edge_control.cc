@@ -1,5 +1,4 @@
-// What the edge says on its control socket. Part of EdgeApp; a room of its own because it only
-// reads.
+// What the edge says on its control socket. Part of EdgeApp.
 #include <unistd.h>
 
 #include <charconv>
@@ -24,14 +23,16 @@ std::string EdgeApp::answer(std::string_view line) {
     return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
   const std::string& verb = request->verb;
   const std::string argument = request->arguments.empty() ? "" : request->arguments[0];
-  if (verb == "ping") return wire::ControlAnswer().add("ok", 1).text();
+  const std::string fine = wire::ControlAnswer().add("ok", 1).text();
+  if (verb == "ping") return fine;
   if (verb == "status" || verb == "doctor") return status_answer();
   if (verb == "ledger") return ledger_answer();
-  if (verb == "ledger-ack") {
+  if (verb == "ledger-ack") {  // "ledger-ack 17" or "ledger-ack upto=17"
     int64_t upto = 0;
-    std::from_chars(argument.data(), argument.data() + argument.size(), upto);
+    const size_t digits = argument.find('=') + 1;  // npos + 1 is 0
+    std::from_chars(argument.data() + digits, argument.data() + argument.size(), upto);
     ledger_.acknowledge(upto);
-    return wire::ControlAnswer().add("ok", 1).text();
+    return fine;
   }
   if (verb == "counters") {
     wire::ControlAnswer all;
@@ -43,18 +44,22 @@ std::string EdgeApp::answer(std::string_view line) {
     if (!log::parse_level(argument, level))
       return wire::ControlAnswer::error("log-level wants debug, info, warn or error");
     log::set_level(level);
-    return wire::ControlAnswer().add("ok", 1).text();
+    return fine;
   }
   if (verb == "drain") {
     // After the answer has gone out.
     loop_.post([this] { drain(loaded_.config.edge.drain_ms); });
-    return wire::ControlAnswer().add("ok", 1).text();
+    return fine;
+  }
+  if (verb == "leaving") {
+    knocker_.on_leaving();
+    return fine;
   }
   if (verb == "reload")
     return wire::ControlAnswer::error("the edge reads config.toml at start only; restart it");
   return wire::ControlAnswer::error("unknown request \"" + verb +
                                     "\"; known: ping status doctor counters ledger ledger-ack "
-                                    "log-level drain reload");
+                                    "leaving log-level drain reload");
 }
 
 std::string EdgeApp::status_answer() const {
@@ -70,7 +75,7 @@ std::string EdgeApp::status_answer() const {
       .add("draining", draining_ ? 1 : 0)
       .add("open_calls", static_cast<int64_t>(calls_.size()))
       .add("ledger.entries", static_cast<int64_t>(ledger_.entries()))
-      .add("ledger.waiting", ledger_.calls())
+      .add("ledger.calls", ledger_.calls())
       .add("rss_bytes", resident_bytes());
   for (const std::string& warning : loaded_.warnings) status.add("config.warning", warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);

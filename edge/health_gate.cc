@@ -8,6 +8,10 @@ bool HealthGate::on_knock(Knock knock) {
       silent_ = 0;
       ++good_;
       return (!ever_open_ || good_ >= kGoodToOpen) && set(true);
+    case Knock::full:  // every call is told the same, at no cost
+      silent_ = 0;
+      good_ = 0;
+      return false;
     case Knock::silent:
       good_ = 0;
       ++silent_;

@@ -2,8 +2,9 @@
 // to real asks. Pure: no clock, no socket.
 //
 // Asymmetric on purpose: one failed ask or one refused knock closes at once (the next call must not
-// pay for it), three silent knocks close, two good knocks in a row open. Before it was open for the
-// first time one good knock is enough: nothing is known against the interceptor yet.
+// pay for it), three silent knocks close, two good knocks in a row open, a 503 does neither. Before
+// it was open for the first time one good knock is enough: nothing is known against the interceptor
+// yet.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@ namespace hm::edge {
 
 enum class Knock : uint8_t {
   good,     // answered 200: a call would be metered
+  full,     // answered 503: alive, and not metering now
   silent,   // no answer in time
-  refused,  // nobody listens, or it says that it does not meter
+  refused,  // nobody listens, or no sense in what it says
 };
 
 class HealthGate {

@@ -28,8 +28,9 @@ Knocker::Knocker(net::Loop& loop, const net::DialOptions& options, const config:
       timer_(loop, [this] { knock(); }),
       reread_(loop) {}
 
-void Knocker::start(uint16_t port) {
+void Knocker::start(uint16_t port, uint16_t api_port) {
   port_ = port;
+  api_port_ = api_port;
   started_us_ = clock_.steady_us();
   gate_since_us_ = clock_.wall_us();
   knock();
@@ -44,8 +45,19 @@ void Knocker::stop() {
 void Knocker::gate_changed() {
   gate_since_us_ = clock_.wall_us();
   log::info(gate_.open() ? "edge.gate.opened" : "edge.gate.closed").with("port", port_);
+  read_ports();
   schedule();
   if (!gate_.open()) on_gate_closed_();
+}
+
+void Knocker::hurry() {
+  timer_.start_once(0);
+}
+
+void Knocker::on_leaving() {
+  leaving_ = true;
+  ask_.cancel();  // its answer would be from before
+  gate_.on_ask_failed() ? gate_changed() : schedule();
 }
 
 void Knocker::schedule() {
@@ -56,25 +68,27 @@ void Knocker::schedule() {
 }
 
 void Knocker::knock() {
-  if (gate_.open()) return send_knock();
-  const bool started = reread_.start<Result<config::EffectivePorts>>(
-      [path = ports_file_] { return config::read_ports(path); },
-      [this](const Result<config::EffectivePorts>& ports) {
-        if (ports && ports->internal_port) port_ = *ports->internal_port;
-        send_knock();
-      });
-  if (!started) schedule();
-}
-
-void Knocker::send_knock() {
+  if (!gate_.open()) read_ports();
   ask_.start(port_, wire::ask_head(wire::kKnockHost, 443, "knock", 0, 0), kKnockLimitMs,
              kKnockLimitMs, [this](const AskResult& result) { on_answer(result); });
+}
+
+void Knocker::read_ports() {
+  reread_.start<Result<config::EffectivePorts>>(
+      [path = ports_file_] { return config::read_ports(path); },
+      [this](const Result<config::EffectivePorts>& ports) {
+        if (!ports) return;
+        port_ = ports->internal_port.value_or(port_);
+        api_port_ = ports->api_port.value_or(api_port_);
+      });
 }
 
 void Knocker::on_answer(const AskResult& result) {
   Knock knock = Knock::refused;
   if (result.kind == AskResult::Kind::answered && result.status == 200) knock = Knock::good;
+  if (result.kind == AskResult::Kind::answered && result.status == 503) knock = Knock::full;
   if (result.kind == AskResult::Kind::silent) knock = Knock::silent;
+  if (knock == Knock::good || knock == Knock::full) leaving_ = knock == Knock::full;
   if (gate_.on_knock(knock)) return gate_changed();
   schedule();
 }

@@ -1,15 +1,14 @@
 // Keeps asking the interceptor whether it would meter a call, and tells the gate. Every second
 // while the gate is open, every 200 ms while it is closed; in the first two seconds of the edge's
 // life much more often, so that a pair that was just started meters its first call. While the gate
-// is closed the ports file is read again before each knock (on the pool): the interceptor may have
-// moved.
+// is closed the ports file is read again beside each knock (on the pool, which a slow DNS may keep
+// busy): the interceptor may have moved.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <filesystem>
 
 #include "common/base/clock.h"
-#include "common/base/fs.h"
 #include "common/config/config.h"
 #include "common/net/timer.h"
 #include "common/net/work.h"
@@ -24,18 +23,25 @@ class Knocker {
           std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
           std::function<void()> on_gate_closed);
 
-  void start(uint16_t port);
+  void start(uint16_t port, uint16_t api_port);
   void stop();
   [[nodiscard]] uint16_t port() const { return port_; }  // where calls go
+  [[nodiscard]] uint16_t api_port() const { return api_port_; }
 
   // The gate changed by something else than a knock: knock in its new rhythm.
   void gate_changed();
+  // Something looks wrong: knock now.
+  void hurry();
+  // The interceptor drains on purpose: it takes no further call, those it has it finishes. Until
+  // the next good knock.
+  void on_leaving();
+  [[nodiscard]] bool interceptor_leaving() const { return leaving_; }
   [[nodiscard]] int64_t gate_since_us() const { return gate_since_us_; }  // wall
 
  private:
   void schedule();
   void knock();
-  void send_knock();
+  void read_ports();
   void on_answer(const AskResult& result);
 
   const config::Edge& limits_;
@@ -47,6 +53,8 @@ class Knocker {
   net::Timer timer_;
   net::Work reread_;
   uint16_t port_ = 0;
+  uint16_t api_port_ = 0;
+  bool leaving_ = false;
   int64_t started_us_ = 0;
   int64_t gate_since_us_ = 0;
 };

@@ -11,7 +11,6 @@ constexpr const char* kUsage =
     "\n"
     "The edge of Halton Meter: a local proxy that hands LLM calls to the interceptor and tunnels\n"
     "everything else, and those too when the interceptor is not well.\n"
-    "Usually started by `halton-meter run` or by systemd.\n"
     "\n"
     "  --home DIR         state folder (default: $HALTON_METER_HOME or ~/.halton-meter)\n"
     "  --run-dir DIR      folder for the control socket and effective-ports.json of this pair\n"
