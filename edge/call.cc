@@ -80,12 +80,7 @@ void Call::apply(Event event) {
 // --- the head ----------------------------------------------------------------------------------
 
 void Call::on_read(net::TcpStream&, Bytes bytes) {
-  if (lingering_) return;
-  if (machine_.state() != State::reading_head) {
-    // Reading was paused, but this much had been read already.
-    early_ += as_text(bytes);
-    return;
-  }
+  if (lingering_) return;  // in between, reading is paused
   size_t used = 0;
   switch (reader_.feed(bytes, used)) {
     case wire::HeadState::more:
@@ -132,7 +127,7 @@ void Call::turn_down(std::string_view reply) {
   answer_and_linger(reply);
 }
 
-// Closing with unread bytes in the socket would send a reset, and the reply would be lost with it.
+// Closing with unread bytes in the socket would send a reset, and the reply would be lost.
 void Call::answer_and_linger(std::string_view reply) {
   lingering_ = true;
   if (!client_.write(as_bytes(reply))) return finish();
@@ -260,10 +255,7 @@ void Call::on_gate_closed() {
 // A metered call broke. When the interceptor is gone, it took the call with it; when it is there,
 // or said that it is leaving, it only passed on what the origin did.
 void Call::check_interceptor(bool then_end) {
-  if (context_.knocker.interceptor_leaving()) {
-    if (then_end) apply(Event::ended);
-    return;
-  }
+  if (context_.knocker.interceptor_leaving()) return then_end ? apply(Event::ended) : void();
   dialer_.cancel();
   dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,
                      [this, then_end](const Result<net::TcpSocket>& socket) {

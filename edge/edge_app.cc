@@ -3,10 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <utility>
-#include <vector>
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
@@ -70,8 +68,8 @@ Result<uint16_t> EdgeApp::start() {
         .with("wanted", wanted)
         .with("port", *port)
         .with("text",
-              "another program holds the port; tools must use the new one (halton-meter env "
-              "prints it), or pin [daemon] edge_port in config.toml");
+              "another program holds the port; halton-meter env prints the new one, or pin "
+              "[daemon] edge_port in config.toml");
   }
   const auto known = config::read_ports(place_.ports_file);
   config::EffectivePorts mine;
@@ -187,17 +185,15 @@ void EdgeApp::check_drained() {
 
 void EdgeApp::load_ledger() {
   std::error_code ignored;
-  std::vector<std::filesystem::path> left;
   for (const auto& entry : std::filesystem::directory_iterator(home_.root(), ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(kLedgerFile) &&
-        name.find_first_not_of("0123456789", kLedgerFile.size()) == std::string::npos)
-      left.push_back(entry.path());
-  }
-  for (const std::filesystem::path& path : left) {
+    if (!name.starts_with(kLedgerFile) ||
+        name.find_first_not_of("0123456789", kLedgerFile.size()) != std::string::npos)
+      continue;
     // Renamed first: of two edges that start at once, one takes it over.
-    const std::filesystem::path mine = path.string() + ".taken." + std::to_string(::getpid());
-    std::filesystem::rename(path, mine, ignored);
+    const std::filesystem::path mine =
+        home_.root() / (name + ".taken." + std::to_string(::getpid()));
+    std::filesystem::rename(entry.path(), mine, ignored);
     if (ignored) continue;
     if (const auto content = read_file(mine)) ledger_.load(*content);
     std::filesystem::remove(mine, ignored);

@@ -32,8 +32,8 @@ class Knocker {
   void gate_changed();
   // Something looks wrong: knock now.
   void hurry();
-  // The interceptor drains on purpose: it takes no further call, those it has it finishes. Until
-  // the next good knock.
+  // The interceptor drains on purpose (it told our control socket, or said 503): it finishes the
+  // calls it has. Until the next good knock.
   void on_leaving();
   [[nodiscard]] bool interceptor_leaving() const { return leaving_; }
   [[nodiscard]] int64_t gate_since_us() const { return gate_since_us_; }  // wall

@@ -56,6 +56,8 @@ int hex_digit(char c) {
 Result<ControlRequestLine> parse_control_request(std::string_view line) {
   std::string_view rest = line;
   while (rest.ends_with('\r') || rest.ends_with('\n')) rest.remove_suffix(1);
+  if (rest.find_first_of("\r\n") != std::string_view::npos)
+    return fail(Code::malformed, "control.line");
   if (cut(rest, ' ') != kControlVersion) return fail(Code::malformed, "control.version");
   ControlRequestLine request;
   request.verb = cut(rest, ' ');

@@ -18,7 +18,8 @@ TEST_CASE("control requests") {
   CHECK(parsed->arguments == std::vector<std::string>{"upto=5", "x"});
   CHECK(parse_control_request("hm/1 a  b ")->arguments == std::vector<std::string>{"b"});
 
-  for (const char* bad : {"", "status", "hm/2 status", "hm/1", "hm/1 ", "HM/1 status", "hm/1\tx"})
+  for (const char* bad :
+       {"", "status", "hm/2 status", "hm/1", "hm/1 ", "HM/1 status", "hm/1\tx", "hm/1 a\nb"})
     CHECK(parse_control_request(bad).error().code == Code::malformed);
 }
 
