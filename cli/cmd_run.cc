@@ -1,4 +1,3 @@
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,28 +12,13 @@
 #include "cli/settings.h"
 #include "cli/text.h"
 #include "cli/trust_files.h"
+#include "common/base/random_id.h"
 
 namespace hm::cli {
 namespace {
 
 constexpr int64_t kStoreLimitMs = 1000;
 constexpr int64_t kEndLimitMs = 400;
-
-// A version 4 UUID (RFC 9562, 5.4).
-std::string new_run_id() {
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  std::array<unsigned char, 16> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
-  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
-  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
-  std::string id;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) id.push_back('-');
-    id.push_back(kHex[bytes[i] >> 4]);
-    id.push_back(kHex[bytes[i] & 15]);
-  }
-  return id;
-}
 
 // Which pair serves this command. No place: none does, and `why_not` is half a sentence.
 struct Metering {
@@ -153,7 +137,7 @@ int run(Context& context, const Flags& flags) {
   plan.words = words;
   plan.environment = context.environment;
   if (metering.place) {
-    tags.run_id = new_run_id();
+    tags.run_id = random_uuid();
     tags.run_folder = metering.folder;
     plan.environment = with_variables(
         plan.environment,

@@ -1,12 +1,10 @@
 #include "edge/call.h"
 
-#include <sys/random.h>
-
-#include <array>
 #include <utility>
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
+#include "common/base/random_id.h"
 #include "common/wire/ask.h"
 
 namespace hm::edge {
@@ -16,18 +14,6 @@ constexpr size_t kFirstFlightBytes = 64 * 1024;
 // The interceptor dials within its own limit and then says 200 or 502; a little patience on top.
 constexpr int64_t kFinalAnswerSlackMs = 2'000;
 constexpr int64_t kLingerMs = 1'000;
-
-std::string random_call_id() {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::array<unsigned char, 16> bytes{};
-  static_cast<void>(::getrandom(bytes.data(), bytes.size(), 0));
-  std::string id;
-  for (const unsigned char byte : bytes) {
-    id += kHex[byte >> 4];
-    id += kHex[byte & 15];
-  }
-  return id;
-}
 
 bool is_loopback(std::string_view host) {
   return host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") ||
@@ -102,7 +88,7 @@ void Call::route() {
   const wire::ConnectHead& head = reader_.head();
   if (head.host.empty()) return turn_down(wire::not_an_origin_reply());
   if (is_loopback(head.host) && is_own_port(head.port)) return turn_down(wire::own_port_reply());
-  call_id_ = random_call_id();
+  call_id_ = random_hex_id();
   if (!head.connect) {
     early_ = wire::origin_form_head(head) + early_;
     return apply(Event::other_host);

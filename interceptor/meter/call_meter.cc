@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "common/base/counters.h"
+#include "common/base/random_id.h"
 #include "interceptor/meter/header_facts.h"
-#include "interceptor/meter/uuid.h"
 
 namespace hm::meter {
 namespace {

@@ -1,11 +1,10 @@
 #include "interceptor/store/row_writer.h"
 
-#include <sys/random.h>
-
 #include <optional>
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/random_id.h"
 #include "common/base/utf8.h"
 #include "interceptor/pricing/price.h"
 #include "interceptor/store/request_columns.h"
@@ -15,21 +14,6 @@ namespace hm::store {
 namespace {
 
 constexpr size_t kMaxKnownProjects = 1024;
-
-std::string random_uuid() {
-  uint8_t bytes[16] = {};
-  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return {};
-  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0f) | 0x40);
-  bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (size_t i = 0; i < sizeof bytes; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text.push_back('-');
-    text.push_back(kHex[bytes[i] >> 4]);
-    text.push_back(kHex[bytes[i] & 15]);
-  }
-  return text;
-}
 
 // One use of a prepared statement: parameters in order, reset at the end, also after a throw.
 class Use {

@@ -1,6 +1,7 @@
 // Small pure parts: numbers, errors, headers, routes, multipart.
 #include <catch2/catch.hpp>
 
+#include "common/base/random_id.h"
 #include "interceptor/meter/error_class.h"
 #include "interceptor/meter/header_facts.h"
 #include "interceptor/meter/json_text.h"
@@ -8,7 +9,6 @@
 #include "interceptor/meter/multipart.h"
 #include "interceptor/meter/provider.h"
 #include "interceptor/meter/shape.h"
-#include "interceptor/meter/uuid.h"
 #include "tests/support/splits.h"
 
 namespace hm::test {

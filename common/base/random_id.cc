@@ -1,0 +1,58 @@
+#include "common/base/random_id.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string_view>
+
+namespace hm {
+namespace {
+
+using Random16 = std::array<uint8_t, 16>;
+
+Random16 random_bytes() {
+  Random16 bytes{};
+  ssize_t got = 0;
+  do {
+    got = ::getrandom(bytes.data(), bytes.size(), 0);
+  } while (got < 0 && errno == EINTR);
+  if (got != static_cast<ssize_t>(bytes.size())) {
+    std::random_device device;
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(device());
+  }
+  return bytes;
+}
+
+void append_hex(std::string& text, uint8_t byte) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  text.push_back(kHex[byte >> 4U]);
+  text.push_back(kHex[byte & 0x0FU]);
+}
+
+}  // namespace
+
+std::string random_uuid() {
+  Random16 bytes = random_bytes();
+  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0FU) | 0x40U);
+  bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3FU) | 0x80U);
+  std::string id;
+  id.reserve(36);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) id.push_back('-');
+    append_hex(id, bytes[i]);
+  }
+  return id;
+}
+
+std::string random_hex_id() {
+  std::string id;
+  id.reserve(32);
+  for (const uint8_t byte : random_bytes()) append_hex(id, byte);
+  return id;
+}
+
+}  // namespace hm
