@@ -20,8 +20,10 @@ struct Unread {
   bool websocket = false;
 };
 
+// By an upgrade, or over HTTP/2 by extended CONNECT (RFC 8441).
 bool asks_for_websocket(const http::RequestHead& head) {
-  const std::string_view upgrade = head.header("upgrade");
+  const bool connect = head.method == "CONNECT";
+  const std::string_view upgrade = head.header(connect ? ":protocol" : "upgrade");
   constexpr std::string_view kWebsocket = "websocket";
   if (upgrade.size() != kWebsocket.size()) return false;
   for (size_t i = 0; i < upgrade.size(); ++i) {
@@ -83,8 +85,10 @@ size_t ConnectionMeter::open_calls() const {
 void ConnectionMeter::on_request_head(http::ExchangeId id, const http::RequestHead& head) {
   Parts& parts = *parts_;
   if (parts.detached) return;
-  RouteMatch match =
-      match_route(parts.provider, head.method, head.target, asks_for_websocket(head));
+  const bool upgrade = asks_for_websocket(head);
+  // The tables name WebSockets as HTTP/1.1 asks for them.
+  const std::string_view method = upgrade && head.method == "CONNECT" ? "GET" : head.method;
+  RouteMatch match = match_route(parts.provider, method, head.target, upgrade);
   if (match.route == nullptr) return counters::get("meter.side_traffic").add();
   const RouteUse use = match.route->use;
   if (use == RouteUse::unmetered || use == RouteUse::websocket) {

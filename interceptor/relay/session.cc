@@ -273,6 +273,7 @@ void Session::begin_relay() {
   deadline_.stop();
   saved_.clear();
   ready_us_ = context_.clock.steady_us();
+  facts_.transport = Tap::transport_of(origin_.engine().alpn());
   tap_ = std::make_unique<Tap>(*provider_, facts_, origin_.engine().alpn(), context_.clock,
                                static_cast<RecordSink&>(*this));
   static Counter& intercepted = counters::get("relay.intercepted");

@@ -6,9 +6,12 @@
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "interceptor/http/h1_observer.h"
+#include "interceptor/http/h2_observer.h"
 
 namespace hm::relay {
 namespace {
+
+constexpr std::string_view kHttp2 = "h2";
 
 bool reads_as_http1(std::string_view alpn) {
   return alpn.empty() || alpn == "http/1.1" || alpn == "http/1.0";
@@ -16,15 +19,24 @@ bool reads_as_http1(std::string_view alpn) {
 
 }  // namespace
 
+std::string_view Tap::transport_of(std::string_view alpn) {
+  return alpn == kHttp2 ? "h2" : "h1";
+}
+
 Tap::Tap(const meter::Provider& provider, const meter::ConnectionFacts& facts,
          std::string_view alpn, const Clock& clock, RecordSink& sink)
     : facts_(facts), clock_(clock), sink_(sink), alpn_(alpn), started_at_us_(clock.wall_us()) {
-  if (!reads_as_http1(alpn)) {
+  const bool http2 = alpn == kHttp2;
+  if (!http2 && !reads_as_http1(alpn)) {
     unread_ = true;
     return;
   }
   meter_ = std::make_unique<meter::ConnectionMeter>(provider, facts, clock, sink);
-  observer_ = std::make_unique<http::H1Observer>(*meter_);
+  if (http2) {
+    observer_ = std::make_unique<http::H2Observer>(*meter_);
+  } else {
+    observer_ = std::make_unique<http::H1Observer>(*meter_);
+  }
 }
 
 Tap::~Tap() {

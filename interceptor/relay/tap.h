@@ -4,13 +4,14 @@
 // under way become incomplete rows, and a miss row says that the rest of the connection was not
 // read.
 //
-// A protocol that we relay but cannot read (HTTP/2 so far) has no observer; it is recorded as seen
-// but unread. Relay-loop thread only; provider, facts, clock and sink must outlive it.
+// A protocol that we relay but cannot read has no observer; it is recorded as seen but unread.
+// Relay-loop thread only; provider, facts, clock and sink must outlive it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
@@ -22,6 +23,9 @@ namespace hm::relay {
 
 class Tap {
  public:
+  // The transport that records of such a connection name, for ConnectionFacts.
+  [[nodiscard]] static std::string_view transport_of(std::string_view alpn);
+
   // `alpn` is what both sides agreed on, empty for none (which means HTTP/1.1).
   Tap(const meter::Provider& provider, const meter::ConnectionFacts& facts, std::string_view alpn,
       const Clock& clock, RecordSink& sink);
