@@ -1,30 +1,120 @@
-"""A small HTTP/2 origin for tests, on python3-h2: answers every request with a chat answer."""
+"""An HTTP/2 origin for tests, on python3-h2: answers as the simulated provider does, with a ledger."""
+
+import dataclasses
+import json
+import threading
 
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 
 import calls
+import http1
+import provider_answers
+import simulated_provider
 
 
-def serve(wire):
+class H2Origin:
     """A handler for ScriptedOrigin(alpn=("h2", ...)); speaks HTTP/1.1 when that was agreed."""
-    if wire.alpn != "h2":
-        import http1
-        while http1.read_request(wire) is not None:
-            wire.send(calls.response_bytes(calls.chat_answer()))
-        return
-    connection = h2.connection.H2Connection(
-        config=h2.config.H2Configuration(client_side=False))
-    connection.initiate_connection()
-    wire.send(connection.data_to_send())
-    while data := wire.recv():
-        for event in connection.receive_data(data):
-            if isinstance(event, h2.events.DataReceived):
-                connection.acknowledge_received_data(event.flow_controlled_length,
-                                                     event.stream_id)
-            elif isinstance(event, h2.events.StreamEnded):
-                connection.send_headers(event.stream_id, [(":status", "200"),
-                                                          ("content-type", "application/json")])
-                connection.send_data(event.stream_id, calls.chat_answer(), end_stream=True)
-        wire.send(connection.data_to_send())
+
+    def __init__(self, table_size=4096):
+        """table_size: what the origin announces for the client's header compression."""
+        self._table_size = table_size
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._lines = []
+
+    def ledger(self):
+        with self._lock:
+            return list(self._lines)
+
+    def __call__(self, wire):
+        if wire.alpn != "h2":
+            while http1.read_request(wire) is not None:
+                wire.send(calls.response_bytes(calls.chat_answer()))
+            return
+        _Connection(self, wire, self._table_size).serve()
+
+    def answer(self, headers, body):
+        """One request's Answer; its figures go to the ledger."""
+        asked = json.loads(body) if body else {}
+        host, target = headers[":authority"].split(":")[0], headers[":path"]
+        with self._lock:
+            self._calls += 1
+            answer = provider_answers.answer_for(
+                host, headers[":method"], target, asked, self._calls,
+                int(headers.get("x-sim-status", "200")))
+            if answer.endpoint:
+                self._lines.append({"endpoint": answer.endpoint, "model": answer.model,
+                                    "requested_model": asked.get("model"),
+                                    **dataclasses.asdict(answer.figures)})
+        return answer
+
+
+class _Connection:
+    """Reads one client; what the flow-control windows do not let out yet is queued by stream."""
+
+    def __init__(self, origin, wire, table_size):
+        self._origin, self._wire = origin, wire
+        self._h2 = h2.connection.H2Connection(
+            config=h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        self._table_size = table_size
+        self._requests = {}  # stream: (headers, body)
+        self._queues = {}    # stream: bytes still to send
+
+    def serve(self):
+        self._h2.initiate_connection()
+        self._h2.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: self._table_size})
+        self._wire.send(self._h2.data_to_send())
+        while data := self._wire.recv():
+            for event in self._h2.receive_data(data):
+                self._on(event)
+            for stream in list(self._queues):
+                self._send_some(stream)
+            if out := self._h2.data_to_send():
+                self._wire.send(out)
+
+    def _on(self, event):
+        if isinstance(event, h2.events.RequestReceived):
+            self._requests[event.stream_id] = (dict(event.headers), bytearray())
+        elif isinstance(event, h2.events.DataReceived):
+            self._requests[event.stream_id][1].extend(event.data)
+            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            self._answer(event.stream_id, *self._requests.pop(event.stream_id))
+        elif isinstance(event, h2.events.StreamReset):
+            self._requests.pop(event.stream_id, None)
+            self._queues.pop(event.stream_id, None)
+
+    def _answer(self, stream, headers, body):
+        answer = self._origin.answer(headers, bytes(body))
+        encoding = "gzip" if "gzip" in headers.get("accept-encoding", "") else "identity"
+        encoder = simulated_provider.ENCODERS[encoding]()
+        pieces = [encoder.event(part) for part in
+                  (answer.events if answer.events is not None else [answer.body])]
+        told = [(":status", str(answer.status)), ("content-type", answer.content_type),
+                *answer.headers]
+        if encoding != "identity":
+            told.append(("content-encoding", encoding))
+        self._h2.send_headers(stream, told)
+        # x-sim-hold leaves the stream open behind its first half, for a client that will cancel it.
+        whole = b"".join(pieces) + encoder.end()
+        if "x-sim-hold" in headers:
+            self._h2.send_data(stream, whole[:len(whole) // 2])
+        else:
+            self._queues[stream] = whole
+
+    def _send_some(self, stream):
+        rest = self._queues[stream]
+        size = min(len(rest), self._h2.local_flow_control_window(stream),
+                   self._h2.max_outbound_frame_size)
+        while size:
+            self._h2.send_data(stream, rest[:size])
+            rest = rest[size:]
+            size = min(len(rest), self._h2.local_flow_control_window(stream),
+                       self._h2.max_outbound_frame_size)
+        self._queues[stream] = rest
+        if not rest:
+            self._h2.end_stream(stream)
+            del self._queues[stream]

@@ -1,4 +1,4 @@
-"""One POST through the proxy of the environment: call.py urllib|requests|httpx URL BODY [HEADER...]
+"""One POST through the proxy of the environment: call.py urllib|requests|httpx|httpx_h2 URL BODY [HEADER...]
 
 Prints the answer as it comes. urllib is the standard library's; the others are used by the tests
 when they are installed.
@@ -24,14 +24,20 @@ def with_requests(url, body, headers):
         yield from response.iter_content(None)
 
 
-def with_httpx(url, body, headers):
+def with_httpx_h2(url, body, headers):
+    return with_httpx(url, body, headers, http2=True)
+
+
+def with_httpx(url, body, headers, http2=False):
     import os
 
     import httpx
     # httpx takes SSL_CERT_FILE only when asked to trust its environment, which is its default.
-    with httpx.Client(timeout=60, verify=os.environ.get("SSL_CERT_FILE", True)) as client:
+    trust = os.environ.get("SSL_CERT_FILE", True)
+    with httpx.Client(timeout=60, verify=trust, http2=http2) as client:
         with client.stream("POST", url, content=body, headers=headers) as response:
             response.raise_for_status()
+            assert not http2 or response.http_version == "HTTP/2", response.http_version
             yield from response.iter_bytes()
 
 

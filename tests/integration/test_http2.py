@@ -1,0 +1,240 @@
+"""Calls over HTTP/2: real clients get their answers, and every stream is a row of its own."""
+
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+
+import h2.connection
+import h2.events
+import pytest
+
+import calls
+import database
+import h2_origin
+import pair as pairs
+
+PROGRAMS = pathlib.Path(pairs.ROOT) / "tests" / "support" / "clients"
+URL = f"https://{calls.HOST}{calls.CHAT}"
+ALPN = ("h2", "http/1.1")
+
+
+def check_rows(pair, origin, count):
+    """As many rows as calls, each complete, and together equal to the origin's ledger."""
+    rows = pair.rows(count)
+    assert len(rows) == count
+    assert sorted(map(database.row_key, rows)) == sorted(map(database.ledger_key,
+                                                              origin.ledger()))
+    for row in rows:
+        assert (row["transport"], row["tokens_complete"], row["status"]) == ("h2", 1, "success")
+        assert row["host"] == calls.HOST and row["bytes_up"] > 0 and row["bytes_down"] > 0
+    assert pair.database.misses() == []
+    return rows
+
+
+@pytest.mark.smoke
+def test_curl_twice_over_one_connection(scripted):
+    """curl over HTTP/2: the answers are right, and both calls are metered."""
+    origin = h2_origin.H2Origin()
+    pair, sessions = scripted(origin, alpn=ALPN)
+    one = ["-sS", "--http2", "-w", "%{http_version}", "-d", calls.chat_body(), URL]
+    told = subprocess.run(["curl", *one, "--next", *one], env=pair.environment(),
+                          capture_output=True, timeout=60 * pairs.SLOW)
+    assert told.returncode == 0, told.stderr
+    answers = told.stdout.decode().split("}2")
+    assert [json.loads(answer + "}")["object"] for answer in answers[:2]] == ["chat.completion"] * 2
+    assert sessions.sessions[-1].alpn == "h2" and len(sessions.sessions) == 1
+    check_rows(pair, origin, 2)
+
+
+@pytest.mark.parametrize("client", ["curl", "httpx_h2"])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_compressed_answers(scripted, client, stream):
+    origin = h2_origin.H2Origin(table_size=65536)
+    pair, _ = scripted(origin, alpn=ALPN)
+    body = calls.chat_body(stream=stream).decode()
+    if client == "curl":
+        command = ["curl", "-sS", "-N", "--fail", "--http2", "--compressed", "-d", body, URL]
+    else:
+        command = [sys.executable, str(PROGRAMS / "call.py"), client, URL, body]
+    told = subprocess.run(command, env=pair.environment(), capture_output=True,
+                          timeout=60 * pairs.SLOW)
+    assert told.returncode == 0, told.stderr.decode()
+    text = told.stdout.decode()
+    assert text.rstrip().endswith("data: [DONE]" if stream else "}"), text
+    (row,) = check_rows(pair, origin, 1)
+    assert bool(row["stream"]) is stream and row["cost_pico_usd"] > 0 and row["client_pid"]
+
+
+def test_errors_over_h2(scripted):
+    origin = h2_origin.H2Origin()
+    pair, _ = scripted(origin, alpn=ALPN)
+    told = subprocess.run(["curl", "-sS", "--http2", "-H", "x-sim-status: 429", "-d",
+                           calls.chat_body(), URL], env=pair.environment(), capture_output=True,
+                          timeout=60 * pairs.SLOW)
+    assert "error" in json.loads(told.stdout)
+    (row,) = pair.rows(1)
+    assert (row["transport"], row["http_status"], row["status"]) == ("h2", 429, "error")
+    assert row["error_class"] == "rate_limit"
+
+
+class Forwarder:
+    """A port whose every connection is one tunnel of the pair, for clients that know no proxy."""
+
+    def __init__(self, pair, host):
+        self._pair, self._host = pair, host
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            tunnel = socket.create_connection(("127.0.0.1", self._pair.edge_port))
+            tunnel.sendall(f"CONNECT {self._host}:443 HTTP/1.1\r\n\r\n".encode())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += tunnel.recv(1)
+            for source, sink in ((client, tunnel), (tunnel, client)):
+                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self._listener.close()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_h2load_ten_streams_twenty_calls_each(scripted, tmp_path, stream):
+    if not shutil.which("h2load"):
+        pytest.skip("no h2load here")
+    origin = h2_origin.H2Origin()
+    pair, _ = scripted(origin, alpn=ALPN)
+    (tmp_path / "body.json").write_bytes(calls.chat_body(stream=stream))
+    forwarder = Forwarder(pair, calls.HOST)
+    told = subprocess.run(
+        ["h2load", "-n", "200", "-c", "2", "-m", "5", "-d", tmp_path / "body.json", "-H",
+         "content-type: application/json", f"--connect-to={forwarder.address}", URL],
+        capture_output=True, text=True, timeout=120 * pairs.SLOW)
+    forwarder.close()
+    assert told.returncode == 0, told.stderr
+    assert "200 succeeded, 0 failed, 0 errored, 0 timeout" in told.stdout, told.stdout
+    check_rows(pair, origin, 200)
+
+
+class Client:
+    """A client of our own on python3-h2, to cancel and to interleave at will."""
+
+    def __init__(self, wire):
+        self.wire, self.h2 = wire, h2.connection.H2Connection()
+        self.bodies, self.open = {}, set()
+        self.h2.initiate_connection()
+        self.flush()
+
+    def flush(self):
+        if out := self.h2.data_to_send():
+            self.wire.send(out)
+
+    def post(self, body, headers=()):
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, [(":method", "POST"), (":scheme", "https"),
+                                      (":authority", calls.HOST), (":path", calls.CHAT),
+                                      ("content-type", "application/json"), *headers])
+        # In small pieces, so that uploads of several streams mix.
+        for at in range(0, len(body), 20):
+            self.h2.send_data(stream, body[at:at + 20])
+        self.h2.end_stream(stream)
+        self.bodies[stream] = b""
+        self.open.add(stream)
+        return stream
+
+    def read_until(self, condition):
+        while not condition():
+            data = self.wire.recv()
+            assert data, "the connection ended too soon"
+            for event in self.h2.receive_data(data):
+                if isinstance(event, h2.events.DataReceived):
+                    self.bodies[event.stream_id] += event.data
+                    self.h2.acknowledge_received_data(event.flow_controlled_length,
+                                                      event.stream_id)
+                elif isinstance(event, h2.events.StreamEnded):
+                    self.open.discard(event.stream_id)
+            self.flush()
+
+
+def test_cancelled_among_others(scripted):
+    """RST_STREAM by the client: that row is cancelled, its neighbours are whole."""
+    origin = h2_origin.H2Origin()
+    pair, _ = scripted(origin, alpn=ALPN)
+    with pair.connect(calls.HOST, alpn=ALPN) as wire:
+        client = Client(wire)
+        first = client.post(calls.chat_body(stream=True))
+        held = client.post(calls.chat_body(stream=True), [("x-sim-hold", "1")])
+        last = client.post(calls.chat_body())
+        client.flush()
+        client.read_until(lambda: client.open == {held} and client.bodies[held])
+        client.h2.reset_stream(held, 8)
+        client.flush()
+        rows = pair.rows(3)
+    assert client.bodies[first].endswith(b"data: [DONE]\n\n")
+    assert json.loads(client.bodies[last])["usage"]
+    assert sorted(row["status"] for row in rows) == ["cancelled", "success", "success"]
+    (cancelled,) = [row for row in rows if row["status"] == "cancelled"]
+    assert cancelled["tokens_complete"] == 0 and cancelled["bytes_down"] == len(client.bodies[held])
+    assert {row["transport"] for row in rows} == {"h2"}
+
+
+def test_calls_cut_with_their_connection(scripted):
+    """The client leaves with a call under way: one row, not complete."""
+    pair, _ = scripted(h2_origin.H2Origin(), alpn=ALPN)
+    with pair.connect(calls.HOST, alpn=ALPN) as wire:
+        client = Client(wire)
+        held = client.post(calls.chat_body(stream=True), [("x-sim-hold", "1")])
+        client.flush()
+        client.read_until(lambda: client.bodies[held])
+    (row,) = pair.rows(1)
+    assert (row["transport"], row["tokens_complete"], row["status"]) == ("h2", 0, "cancelled")
+
+
+def test_lost_sync_detaches_and_the_relay_goes_on(scripted):
+    """Header blocks nobody can decompress: relayed unchanged, the call's row says incomplete."""
+    greeting = bytes.fromhex("000000 04 00 00000000")
+    broken = bytes.fromhex("000006 01 04 00000001 ffffffffffff")
+
+    def serve(wire):
+        wire.send(greeting)
+        wire.recv_until(b"gulls")
+        wire.send(broken)
+        while data := wire.recv():
+            wire.send(data)  # whatever it is
+
+    pair, _ = scripted(serve, alpn=ALPN)
+    with pair.connect(calls.HOST, alpn=ALPN) as wire:
+        assert wire.recv_exact(len(greeting)) == greeting
+        client = Client(wire)
+        stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(stream, [(":method", "POST"), (":scheme", "https"),
+                                        (":authority", calls.HOST), (":path", calls.CHAT)])
+        client.h2.send_data(stream, calls.chat_body(), end_stream=True)
+        client.flush()
+        assert wire.recv_exact(len(broken)) == broken
+        wire.send(b"no frame at all")
+        echoed = b""
+        while b"no frame at all" not in echoed:
+            echoed += wire.recv()
+    (row,) = pair.rows(1)
+    assert (row["transport"], row["tokens_complete"]) == ("h2", 0)
+    assert {miss["reason"] for miss in pair.misses("observer_lost")} == {"observer_lost"}
