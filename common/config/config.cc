@@ -8,9 +8,12 @@
 #include <sstream>
 
 #include "common/base/fs.h"
+#include "common/config/extra_provider.h"
 
 namespace hm::config {
 namespace {
+
+constexpr size_t kMaxProviders = 64;
 
 // Decides what a value may be and stores it; an empty text means it was accepted.
 using Setter = std::function<std::string(Config&, const toml::node&)>;
@@ -238,17 +241,20 @@ class Reader {
         std::string* field = key.str() == "name"    ? &provider.name
                              : key.str() == "host"  ? &provider.host
                              : key.str() == "shape" ? &provider.shape
+                             : key.str() == "path"  ? &provider.path
                              : key.str() == "rates" ? &provider.rates
                                                     : nullptr;
         if (field == nullptr || !words) {
           warn(value, "provider." + std::string(key.str()) +
-                          " is not one of the texts name, host, shape, rates; ignored");
+                          " is not one of the texts name, host, shape, path, rates; ignored");
         } else {
           *field = *words;
         }
       }
-      if (provider.name.empty() || provider.host.empty() || provider.shape.empty()) {
-        warn(item, "[[provider]] needs name, host and shape; ignored");
+      if (const std::string problem = check_provider(provider); !problem.empty()) {
+        warn(item, "[[provider]] " + problem + "; ignored");
+      } else if (loaded_.config.providers.size() == kMaxProviders) {
+        warn(item, "more than 64 [[provider]]; ignored");
       } else {
         loaded_.config.providers.push_back(std::move(provider));
       }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,12 +59,14 @@ struct Cors {
   std::vector<std::string> allow_origins{"http://localhost:3000"};
 };
 
-// [[provider]]: a further host that speaks a known wire shape.
+// [[provider]]: a further host that speaks a known wire shape. Only usable ones are kept. A host
+// may occur more than once, with other shapes or paths.
 struct ExtraProvider {
-  std::string name;
-  std::string host;
-  std::string shape;
-  std::string rates;
+  std::string name;   // provider id of its calls
+  std::string host;   // lower case, "host" or "host:port"
+  std::string shape;  // a word of provider_shapes()
+  std::string path;   // in front of the shape's own paths, may hold * and {model}; empty = any
+  std::string rates;  // rate namespace; the name when not told
 };
 
 struct Config {
@@ -97,6 +100,8 @@ struct KeyInfo {
   std::string_view meaning;
 };
 [[nodiscard]] const std::vector<KeyInfo>& known_keys();
+[[nodiscard]] const std::vector<KeyInfo>& provider_keys();  // those inside [[provider]]
+[[nodiscard]] std::span<const std::string_view> provider_shapes();
 
 // "http://user:p%40ss@proxy:3128". Pure; nullopt when it is no http:// proxy address.
 struct ProxyAddress {

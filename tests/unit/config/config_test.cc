@@ -89,7 +89,8 @@ bodies = false
 [[provider]]
 name = "mistral"
 host = "api.mistral.ai"
-shape = "openai_chat"
+shape = "openai"
+path = "/v1/"
 rates = "mistral"
 )",
                               "config.toml");
@@ -118,7 +119,8 @@ rates = "mistral"
   REQUIRE(config.providers.size() == 1);
   CHECK(config.providers[0].name == "mistral");
   CHECK(config.providers[0].host == "api.mistral.ai");
-  CHECK(config.providers[0].shape == "openai_chat");
+  CHECK(config.providers[0].shape == "openai");
+  CHECK(config.providers[0].path == "/v1");
   CHECK(config.providers[0].rates == "mistral");
 }
 
@@ -184,15 +186,77 @@ TEST_CASE("incomplete providers are left out, with a warning") {
 name = "half"
 [[provider]]
 name = "odd"
-host = "a"
-shape = "openai_chat"
+host = "API.Example.com:8443"
+shape = "openai"
 colour = "red"
 )",
                               "c");
   CHECK(loaded.warnings.size() == 2);
   REQUIRE(loaded.config.providers.size() == 1);
   CHECK(loaded.config.providers[0].name == "odd");
+  CHECK(loaded.config.providers[0].host == "api.example.com:8443");
+  CHECK(loaded.config.providers[0].rates == "odd");
   CHECK(parse("provider = 5\n", "c").warnings.size() == 1);
+}
+
+TEST_CASE("a provider that cannot be used is left out; the warning names what could be") {
+  struct Row {
+    const char* line;
+    const char* word;
+  };
+  const auto [line, word] = GENERATE(values<Row>({
+      {R"(shape = "soap")", "openai, anthropic and gemini"},
+      {R"(host = "https://api.example.com")", "without https://"},
+      {R"(host = "http://127.0.0.1:11434")", "without TLS"},
+      {R"(host = "*.openai.azure.com")", "one exact name"},
+      {R"(host = "10.0.0.1")", "one exact name"},
+      {R"(host = "[::1]")", "one exact name"},
+      {R"(host = "api.example.com:0")", "one exact name"},
+      {R"(host = "api.example.com.")", "one exact name"},
+      {R"(host = "a..b")", "one exact name"},
+      {R"(host = "auth.openai.com")", "login host"},
+      {R"(host = "Accounts.Google.com:443")", "login host"},
+      {R"(name = "My Provider")", "name"},
+      {R"(rates = "x y")", "rates"},
+      {R"(path = "openai/v1")", "path"},
+      {R"(path = "/v1?x=1")", "path"},
+      {R"(path = "/d/{model")", "path"},
+  }));
+  CAPTURE(line);
+  std::string text = "[[provider]]\n";
+  for (const char* given :
+       {R"(name = "one")", R"(host = "api.example.com")", R"(shape = "openai")"}) {
+    const std::string_view key = std::string_view(given).substr(0, 4);
+    text += std::string(std::string_view(line).starts_with(key) ? line : given) + "\n";
+  }
+  if (std::string_view(line).starts_with("rates") || std::string_view(line).starts_with("path"))
+    text += std::string(line) + "\n";
+  text += "[[provider]]\nname = \"two\"\nhost = \"api.groq.com\"\nshape = \"openai\"\n";
+  const Loaded loaded = parse(text, "c.toml");
+  REQUIRE(loaded.warnings.size() == 1);
+  CHECK(mentions(loaded, word));
+  REQUIRE(loaded.config.providers.size() == 1);
+  CHECK(loaded.config.providers[0].name == "two");
+}
+
+TEST_CASE("the page of the configuration names every key as the code has it") {
+  std::ifstream in(std::string(HM_SOURCE_DIR) + "/docs/config.md");
+  const std::string page(std::istreambuf_iterator<char>(in), {});
+  size_t rows = 0;
+  const auto check = [&](const KeyInfo& key) {
+    std::string row = "| `" + std::string(key.name) + "` | " + std::string(key.type) + " | ";
+    row += key.default_text.empty() ? "" : "`" + std::string(key.default_text) + "`";
+    row += " | " + std::string(key.meaning) + " |";
+    INFO("missing or different: " << row);
+    CHECK(page.find(row) != std::string::npos);
+    ++rows;
+  };
+  for (const KeyInfo& key : known_keys()) check(key);
+  for (const KeyInfo& key : provider_keys()) check(key);
+  size_t on_page = 0;
+  for (size_t at = page.find("\n| `"); at != std::string::npos; at = page.find("\n| `", at + 1))
+    ++on_page;
+  CHECK(on_page == rows);
 }
 
 TEST_CASE("files: a folder, an oversized one, the environment") {
