@@ -185,6 +185,10 @@ StatusReport judge_status(const StatusFacts& facts) {
     for (const std::string& client : distrust)
       report.rows.push_back({"distrusting client", "refused our CA", distrust_text(client), false});
   }
+  // Worth a line, but no reason to call a pair ill that meters what it was told to.
+  if (facts.daemon)
+    for (const std::string& warning : facts.daemon->with_prefix("config.warning"))
+      report.rows.push_back({"configuration", "warning", printable(warning), true});
   report.rows.push_back({"watchdog", "not needed on Linux", "", true});
 
   bool all_well = true;

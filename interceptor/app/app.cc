@@ -13,10 +13,12 @@
 #include "common/net/control_socket.h"
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
+#include "common/wire/connect_head.h"
 #include "common/wire/host_match.h"
 #include "interceptor/api/api_thread.h"
 #include "interceptor/app/interceptor_control.h"
 #include "interceptor/attribution/attributor.h"
+#include "interceptor/meter/provider_registry.h"
 #include "interceptor/pricing/rate_card.h"
 #include "interceptor/relay/acceptor.h"
 #include "interceptor/relay/ledger_collector.h"
@@ -49,10 +51,13 @@ struct InterceptorApp::Parts {
         home(setup::home_of(given)),
         place(setup::place_of(given, home)),
         loaded(config::load(home.config())),
+        warnings(loaded.warnings),
         dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)) {}
 
   [[nodiscard]] bool prepare();
   [[nodiscard]] bool prepare_tls();
+  void add_providers();
+  void warn_of_config(std::string text);
   [[nodiscard]] bool listen();
   void open_control();
   void drain(int64_t limit_ms);
@@ -64,6 +69,7 @@ struct InterceptorApp::Parts {
   const Home home;
   const RunPlace place;
   const config::Loaded loaded;
+  std::vector<std::string> warnings;  // those of the file and what came of them; for `status`
   const Clock& clock = system_clock();
   const int64_t started_us = system_clock().steady_us();
   net::DialOptions dial_options;
@@ -75,6 +81,8 @@ struct InterceptorApp::Parts {
   // Made in this order, destroyed in reverse: what refers to something comes after it.
   store::RecordQueue queue;
   std::unique_ptr<store::Writer> writer;
+  wire::HostTable hosts;
+  meter::ProviderRegistry providers;
   std::unique_ptr<tls::Authority> authority;
   std::unique_ptr<tls::ClientSideContext> client_side;
   std::unique_ptr<tls::OriginSideContext> origin_side;
@@ -101,6 +109,7 @@ struct InterceptorApp::Parts {
 bool InterceptorApp::Parts::prepare() {
   for (const std::string& warning : loaded.warnings)
     log::warn("config.warning").with("text", warning);
+  add_providers();
   if (const auto made = ensure_dir(home.root()); !made)
     log::warn("daemon.home_unusable").with("folder", home.root().string()).with(made.error());
 
@@ -118,8 +127,27 @@ bool InterceptorApp::Parts::prepare() {
   return prepare_tls();
 }
 
+void InterceptorApp::Parts::warn_of_config(std::string text) {
+  log::warn("config.warning").with("text", text);
+  warnings.push_back(std::move(text));
+}
+
+void InterceptorApp::Parts::add_providers() {
+  for (const config::ExtraProvider& extra : loaded.config.providers) {
+    const auto address = wire::parse_authority(extra.host);
+    const std::string problem =
+        address ? providers.add({address->host, address->port.value_or(443), extra.name,
+                                 extra.rates, extra.shape, extra.path})
+                : "has a host that cannot be read";
+    if (!problem.empty()) {
+      warn_of_config("[[provider]] " + extra.name + ' ' + problem + "; ignored");
+    } else {
+      hosts.add(extra.host);
+    }
+  }
+}
+
 bool InterceptorApp::Parts::prepare_tls() {
-  const wire::HostTable hosts;
   auto ca = tls::Authority::load_or_create(home.ca_dir(), hosts.names(), clock);
   if (!ca) {
     log::error("daemon.ca_unusable")
@@ -132,6 +160,12 @@ bool InterceptorApp::Parts::prepare_tls() {
     return false;
   }
   authority = std::move(*ca);
+  for (const std::string& host : hosts.names()) {
+    if (!authority->covers(host))
+      warn_of_config("the CA in " + home.ca_dir().string() + " is older than the entry of " + host +
+                     " and does not cover it, so its calls are tunnelled unmetered; halton-meter "
+                     "setup --force makes a new CA (or remove that folder and restart)");
+  }
   tls::OriginSideContext::Options roots;
   roots.extra_roots = loaded.config.upstream.ca_file;
   auto origin = tls::OriginSideContext::create(roots);
@@ -164,8 +198,8 @@ bool InterceptorApp::Parts::listen() {
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(
-      relay::RelayContext{loop, clock, dial_options, *client_side, *origin_side, *authority,
-                          *leaves, *trust, *attributor, queue, limits});
+      relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
+                          *authority, *leaves, *trust, *attributor, queue, limits});
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
   const auto wanted =
@@ -190,8 +224,8 @@ bool InterceptorApp::Parts::listen() {
 
 void InterceptorApp::Parts::open_control() {
   facts = std::make_unique<InterceptorFacts>(
-      InterceptorFacts{version, started_us, internal_port, api_port, loaded.warnings, clock,
-                       *writer, queue, *acceptor, *monitor, *trust, *authority,
+      InterceptorFacts{version, started_us, internal_port, api_port, warnings, clock, *writer,
+                       queue, *acceptor, *monitor, *trust, *authority,
                        [this] { loop.post([this] { drain(loaded.config.intercept.drain_ms); }); }});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });

@@ -39,7 +39,7 @@ std::string region_of(std::string_view host) {
 void split_writes(CallRecord& record, const std::string& asked) {
   const int64_t written = record.usage.cache_write_5m_tokens;
   record.cache_lifetime = asked;
-  if (written == 0 || record.provider != "openai") return;
+  if (written == 0 || record.rate_namespace != "openai") return;
   if (asked.empty() || asked == "30m" || asked == "12h") {
     add_part(record.usage, "cache_write_" + (asked.empty() ? "30m" : asked), written);
   } else {

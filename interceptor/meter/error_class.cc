@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <span>
 
+#include "interceptor/meter/secret_shape.h"
+
 namespace hm::meter {
 namespace {
 
@@ -21,13 +23,10 @@ std::string lower(std::string_view text, size_t limit) {
 
 // Only such a word is stored: prose may echo a key (xAI's `code` is prose).
 bool plain_word(std::string_view text) {
-  return !text.empty() && text.size() <= 64 &&
-         std::ranges::all_of(text,
-                             [](char c) {
-                               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                      (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
-                             }) &&
-         !text.starts_with("sk-") && !text.starts_with("xai-");
+  return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  }) && !looks_like_secret(text);
 }
 
 bool plausible(std::optional<double> seconds) {
@@ -156,6 +155,7 @@ void ErrorWords::add_error(JsonView error) {
   if (const auto number = error.get("code").figure();
       number && *number >= 400 && *number < 600 && !error.get("code").text()) {
     status = static_cast<int>(*number);
+    if (candidate.empty()) candidate = std::to_string(*number);  // OpenRouter's only word
   }
   if (const auto wait = error.get("resets_in_seconds").number(); plausible(wait)) {
     retry_after_s = wait;

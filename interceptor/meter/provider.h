@@ -65,9 +65,10 @@ struct Provider {
   bool additive_reasoning = false;
 };
 
-// Lower-case host without port; null for hosts that are not metered.
+// Lower-case host without port, of the built-in ones (provider_registry.h has them all); null for
+// hosts that are not metered.
 [[nodiscard]] const Provider* provider_for_host(std::string_view host);
-// By name in providers.inc, for hosts that the configuration adds to a provider.
+// By name in providers.inc, for hosts that the configuration adds.
 [[nodiscard]] const Provider* provider_by_name(std::string_view name);
 [[nodiscard]] std::span<const Provider* const> all_providers();
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "interceptor/meter/json_text.h"
+#include "interceptor/meter/secret_shape.h"
 
 namespace hm::meter {
 namespace {
@@ -29,6 +31,13 @@ class ErrorShape final : public Shape {
   static constexpr std::array<SkimPath, 5> kFields = {
       {{"error"}, {"code"}, {"type"}, {"message"}, {"request_id"}}};
 };
+
+// As pico-USD. A figure that nobody would charge for one call is not believed.
+std::optional<int64_t> dollars(JsonView view) {
+  const auto amount = view.number();
+  if (!amount || *amount < 0 || *amount > 100'000) return std::nullopt;
+  return std::llround(*amount * 1e12);
+}
 
 }  // namespace
 
@@ -126,9 +135,10 @@ std::string clean_model(std::string_view model) {
 }
 
 std::string clean_word(std::string_view word, size_t limit) {
-  const bool plain = word.size() <= limit && std::ranges::all_of(word, [](char c) {
-                       return c > 0x20 && c < 0x7F && c != '"' && c != '\\' && c != '<' && c != '>';
-                     });
+  const bool plain =
+      word.size() <= limit && !looks_like_secret(word) && std::ranges::all_of(word, [](char c) {
+        return c > 0x20 && c < 0x7F && c != '"' && c != '\\' && c != '<' && c != '>';
+      });
   return plain ? std::string(word) : std::string();
 }
 
@@ -158,7 +168,13 @@ void set_tool_calls(Draft& draft, std::string_view name, int64_t count) {
   }
 }
 
-void read_xai_extras(JsonView usage, Draft& draft) {
+void read_reported_extras(JsonView usage, Draft& draft) {
+  // With a key of the user's own, OpenRouter's cost is its fee and the model's price stands beside.
+  if (const auto cost = dollars(usage.get("cost"))) {
+    const bool own_key = usage.get("is_byok").truth().value_or(false);
+    const JsonView upstream = usage.get("cost_details").get("upstream_inference_cost");
+    draft.provider_cost_pico_usd = *cost + (own_key ? dollars(upstream).value_or(0) : 0);
+  }
   if (const auto ticks = usage.get("cost_in_usd_ticks").figure()) {
     draft.provider_cost_pico_usd = *ticks * 100;  // 10^10 ticks to the dollar
   }

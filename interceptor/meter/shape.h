@@ -99,7 +99,8 @@ class Shape {
 void add_part(Usage& usage, std::string_view bucket, int64_t tokens);
 void set_tool_calls(Draft& draft, std::string_view name, int64_t count);
 
-// xAI's `cost_in_usd_ticks` and `server_side_tool_usage_details` inside a usage object (9.1).
-void read_xai_extras(JsonView usage, Draft& draft);
+// The provider's own bill inside a usage object: xAI's `cost_in_usd_ticks` and
+// `server_side_tool_usage_details` (9.1), OpenRouter's `cost` in dollars (10).
+void read_reported_extras(JsonView usage, Draft& draft);
 
 }  // namespace hm::meter

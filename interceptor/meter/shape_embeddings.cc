@@ -20,7 +20,7 @@ class OpenAiEmbeddings final : public Shape {
     draft.usage_seen = draft.terminal = true;
     const auto prompt = usage.get("prompt_tokens").figure();
     draft.usage.input_tokens = prompt ? *prompt : usage.get("total_tokens").figure_or_zero();
-    read_xai_extras(usage, draft);
+    read_reported_extras(usage, draft);
   }
 
  private:

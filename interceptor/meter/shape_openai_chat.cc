@@ -44,7 +44,9 @@ void read_chat_usage(JsonView usage, bool additive, Draft& draft) {
   const JsonView out = usage.get("completion_tokens_details");
   ChatFigures told;
   told.prompt = usage.get("prompt_tokens").figure_or_zero();
-  told.cached = in.get("cached_tokens").figure_or_zero();
+  const auto cached = in.get("cached_tokens").figure();
+  // DeepSeek's own name for it; hit and miss together are the prompt (10).
+  told.cached = cached ? *cached : usage.get("prompt_cache_hit_tokens").figure_or_zero();
   told.written = in.get("cache_write_tokens").figure_or_zero();
   told.completion = usage.get("completion_tokens").figure_or_zero();
   told.reasoning = out.get("reasoning_tokens").figure_or_zero();
@@ -57,6 +59,8 @@ void read_chat_usage(JsonView usage, bool additive, Draft& draft) {
   result.input_tokens = rest >= 0 ? rest : told.prompt;  // then they are not inside
   read_output(told, additive, result);
 
+  // Mistral's spoken prompts are charged by the minute beside the tokens (10).
+  if (usage.get("prompt_audio_seconds").figure_or_zero() > 0) draft.bucket_doubt = "per_minute";
   const int64_t audio_in = in.get("audio_tokens").figure_or_zero();
   const int64_t image_in = in.get("image_tokens").figure_or_zero();
   if ((audio_in > 0 || image_in > 0) && told.cached > 0) {
@@ -97,6 +101,7 @@ class OpenAiChat final : public Shape {
   void on_document(std::string_view, Draft& draft) override {
     end_choice();
     collect_error(kError, draft);
+    collect_error(kGroqError, draft);
     if (has(kId)) draft.response_id = clean_word(text(kId));
     if (const std::string model = text(kModel); !model.empty()) draft.model = clean_model(model);
     if (const std::string tier = text(kTier); !tier.empty()) draft.service_tier = clean_tier(tier);
@@ -118,6 +123,8 @@ class OpenAiChat final : public Shape {
     kId,
     kModel,
     kUsage,
+    kGroqUsage,
+    kGroqError,
     kTier,
     kError,
     kRequestId,
@@ -126,9 +133,11 @@ class OpenAiChat final : public Shape {
     kChoiceIndex,
     kChoiceFinish,
   };
-  static constexpr std::array<SkimPath, 10> kFields = {{{"id"},
+  static constexpr std::array<SkimPath, 12> kFields = {{{"id"},
                                                         {"model"},
                                                         {"usage"},
+                                                        {"x_groq.usage"},
+                                                        {"x_groq.error"},
                                                         {"service_tier"},
                                                         {"error"},
                                                         {"request_id"},
@@ -138,13 +147,18 @@ class OpenAiChat final : public Shape {
                                                         {"choices[].finish_reason"}}};
 
   bool read_usage(Draft& draft) {
-    if (!has(kUsage)) return false;
-    const JsonDocument document(field(kUsage));
+    // Groq tells a stream's usage under its own name, unless it was asked for.
+    return read_usage(kUsage, draft) || read_usage(kGroqUsage, draft);
+  }
+
+  bool read_usage(size_t place, Draft& draft) {
+    if (!has(place)) return false;
+    const JsonDocument document(field(place));
     const JsonView usage = document.root();
     if (!usage.tells_figures()) return false;
     draft.usage_seen = true;
     read_chat_usage(usage, additive_, draft);  // cumulative where it is repeated: the last counts
-    read_xai_extras(usage, draft);
+    read_reported_extras(usage, draft);
     return true;
   }
 

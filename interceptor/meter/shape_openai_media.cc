@@ -28,7 +28,7 @@ class OpenAiMedia final : public Shape {
     const JsonView usage = document.root();
     if (!usage.tells_figures()) return;
     draft.usage_seen = true;
-    read_xai_extras(usage, draft);
+    read_reported_extras(usage, draft);
     if (usage.get("type").text() == "duration") {
       draft.bucket_doubt = "per_minute";  // charged by the minute of audio, no tokens
       return;

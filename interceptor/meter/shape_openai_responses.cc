@@ -75,7 +75,7 @@ class OpenAiResponses final : public Shape {
     tell("file_search", streamed_.file_search, listed_.file_search);
     tell("code_interpreter", streamed_.code_interpreter, listed_.code_interpreter);
     // xAI lists the same calls in its usage; that count is the billed one.
-    if (!usage_json_.empty()) read_xai_extras(JsonDocument(usage_json_).root(), draft);
+    if (!usage_json_.empty()) read_reported_extras(JsonDocument(usage_json_).root(), draft);
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "common/net/dialer.h"
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/call_record.h"
+#include "interceptor/meter/provider_registry.h"
 #include "interceptor/relay/trust_memory.h"
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/contexts.h"
@@ -26,6 +27,7 @@ struct RelayContext {
   net::Loop& loop;
   const Clock& clock;
   const net::DialOptions& dial_options;
+  const meter::ProviderRegistry& providers;
   const tls::ClientSideContext& client_side;
   const tls::OriginSideContext& origin_side;
   const tls::Authority& authority;

@@ -103,7 +103,7 @@ void Session::take_ask(const wire::ConnectHead& head) {
     client_port_ = *port;
     their_door = wire::parse_port(head.header(wire::kEdgePortHeader)).value_or(our_port_);
   }
-  provider_ = meter::provider_for_host(head.host);
+  provider_ = context_.providers.find(head.host, head.port);
   if (!client_.send(as_bytes(kProcessing))) return;
   if (provider_ != nullptr && !context_.authority.covers(head.host)) {
     provider_ = nullptr;

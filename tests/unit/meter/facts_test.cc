@@ -141,6 +141,8 @@ TEST_CASE("an error keeps a code but no prose", "[error_class]") {
         "QUOTA_EXHAUSTED");
   CHECK(code(R"({"code":"Incorrect API key: sk-abc","type":"t"})") == "t");
   CHECK(code(R"({"code":"sk-abcdefgh"})").empty());
+  CHECK(code(R"({"code":502})") == "502");
+  CHECK(code(R"({"code":429,"status":"RESOURCE_EXHAUSTED"})") == "RESOURCE_EXHAUSTED");
 }
 
 TEST_CASE("waits come from the body when no header tells", "[error_class]") {
@@ -258,7 +260,7 @@ TEST_CASE("routes", "[provider]") {
       {kOpenAi, "POST", "/v1/responses", "", "", true},
       {kOpenAi, "GET", "/v1/responses/resp_1?stream=true", "responses"},
       {kOpenAi, "GET", "/v1/responses/resp_1/input_items", ""},
-      {kOpenAi, "POST", "/v1/moderations", ""},
+      {kOpenAi, "POST", "/v1/moderations", "moderations"},
       {kGemini, "POST", "/v1beta/models/gemini-2.5-pro:generateContent?key=k", "generate_content",
        "gemini-2.5-pro"},
       {kGemini, "POST", "/v1/models/g%2E5%3AstreamGenerateContent", "stream_generate_content",

@@ -103,12 +103,17 @@ KeptRecords meter_exchange(const Exchange& exchange, const Split& request_split,
                            const Split& response_split) {
   const meter::Provider* provider = meter::provider_for_host(exchange.host);
   if (provider == nullptr) throw std::runtime_error("no provider for " + exchange.host);
+  return meter_exchange(*provider, exchange, request_split, response_split);
+}
+
+KeptRecords meter_exchange(const meter::Provider& provider, const Exchange& exchange,
+                           const Split& request_split, const Split& response_split) {
   KeptRecords kept;
   ManualClock clock;
   meter::ConnectionFacts facts;
   facts.host = exchange.host;
   facts.call_id = "c1";
-  meter::ConnectionMeter meter(*provider, facts, clock, kept);
+  meter::ConnectionMeter meter(provider, facts, clock, kept);
   constexpr http::ExchangeId kId = 1;
   meter.on_request_head(kId, exchange.request);
   feed_split(as_bytes(exchange.request_body), request_split,

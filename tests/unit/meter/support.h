@@ -42,6 +42,9 @@ struct Exchange {
 [[nodiscard]] KeptRecords meter_exchange(const Exchange& exchange, const Split& request_split,
                                          const Split& response_split);
 [[nodiscard]] KeptRecords meter_exchange(const Exchange& exchange);
+// With a provider other than that of the exchange's host.
+[[nodiscard]] KeptRecords meter_exchange(const meter::Provider& provider, const Exchange& exchange,
+                                         const Split& request_split, const Split& response_split);
 
 // gzip, deflate, br or zstd, flushed after every `piece` bytes.
 [[nodiscard]] std::string compress(std::string_view coding, std::string_view text, size_t piece);
