@@ -85,6 +85,7 @@ void CallMeter::response_head(const http::ResponseHead& head) {
   start_us_ = request_end_us_.value_or(head_at_us_);
   base_.http_status = head.status;
   base_.provider_request_id = provider_request_id(head);
+  cf_ray_ = clean_word(head.header("cf-ray"));
   base_.rate_limits = rate_limits(head, clock_.wall_us());
   base_.retry_after_s = retry_after(head, clock_.wall_us());
   base_.service_tier = clean_tier(head.header("x-gemini-service-tier"));
@@ -152,6 +153,8 @@ void CallMeter::fill_draft(CallRecord& record, Draft&& draft) const {
   // The path's id ties a deferred answer to the request that began it.
   if (match_.route->use == RouteUse::retrieval) record.response_id = clean_word(match_.id);
   if (record.provider_request_id.empty()) record.provider_request_id = record.response_id;
+  // The edge network answered by itself: its own id is the only one there is.
+  if (record.provider_request_id.empty()) record.provider_request_id = cf_ray_;
   if (!record.retry_after_s) record.retry_after_s = draft.error.retry_after_s;
   if (is_openai_shape(match_.route->shape)) split_writes(record, asked.cache_lifetime);
 

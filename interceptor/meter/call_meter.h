@@ -63,6 +63,7 @@ class CallMeter {
   std::unique_ptr<Shape> shape_;
   std::unique_ptr<ResponseReader> response_;
   std::string served_model_header_;
+  std::string cf_ray_;
   bool plan_exhausted_ = false;  // Anthropic's unified limit says so (4.6)
 
   int64_t head_at_us_ = 0;  // steady

@@ -170,7 +170,10 @@ std::string_view classify_error(const ErrorWords& error, std::optional<int> http
       message_speaks_of_money(error, status)) {
     return "quota";
   }
-  if (any_of(error, kOverloaded) || status == 503 || status == 529) return "overloaded";
+  // 529 is Anthropic's own, 498 Groq's: no room for a flex call (10).
+  if (any_of(error, kOverloaded) || status == 503 || status == 529 || status == 498) {
+    return "overloaded";
+  }
   if (any_of(error, kAuth) || status == 401 ||
       (status == 400 && says(error, {"incorrect api key"}))) {
     return "auth";

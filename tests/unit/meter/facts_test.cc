@@ -77,6 +77,7 @@ TEST_CASE("errors are classified by word, then by status", "[error_class]") {
        "quota", "auth"},
       {500, R"({"type":"api_error"})", "server", "server_error"},
       {504, R"({"type":"timeout_error"})", "server", "timeout"},
+      {498, R"({"message":"flex"})", "overloaded", "server_error"},
       {529, R"({"type":"overloaded_error"})", "overloaded", "server_error"},
       {std::nullopt, R"({"type":"overloaded_error"})", "overloaded", "server_error"},
       {std::nullopt, R"({"type":"timeout_error"})", "server", "timeout"},
