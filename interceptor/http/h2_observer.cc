@@ -134,9 +134,9 @@ Result<void> H2Observer::Parts::Direction::on_block_begin(StreamId stream, Strea
 }
 
 Result<void> H2Observer::Parts::Direction::on_block_fragment(Bytes fragment) {
-  if (const auto inflated = inflater.feed(fragment, head); !inflated) return inflated;
-  if (head.too_large()) return fail(Code::too_large, "h2.head");
-  return {};
+  const auto inflated = inflater.feed(fragment, head);
+  if (head.too_large()) return fail(Code::too_large, "h2.head");  // whatever comes behind
+  return inflated;
 }
 
 Result<void> H2Observer::Parts::Direction::on_block_end() {
