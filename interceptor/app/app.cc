@@ -14,6 +14,7 @@
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
 #include "common/wire/connect_head.h"
+#include "common/wire/control_message.h"
 #include "common/wire/host_match.h"
 #include "interceptor/api/api_thread.h"
 #include "interceptor/app/interceptor_control.h"
@@ -32,6 +33,7 @@ namespace {
 
 constexpr int kNextPorts = 20;
 constexpr int64_t kDrainPulseMs = 50;
+constexpr int64_t kFarewellMs = 500;
 // With a lifeline nobody is in a hurry: the command has ended, its last calls may still stream.
 constexpr int64_t kLifelineLimitMs = 10 * 60 * 1000;
 
@@ -96,6 +98,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<relay::LedgerCollector> ledger;
   std::unique_ptr<InterceptorFacts> facts;
   std::unique_ptr<net::ControlServer> control;
+  std::unique_ptr<net::ControlRequest> farewell;
   Heartbeat heartbeat;
   std::unique_ptr<api::ApiThread> api;
   std::unique_ptr<net::SignalWatch> on_term;
@@ -245,13 +248,18 @@ void InterceptorApp::Parts::drain(int64_t limit_ms) {
   drain_until_us = clock.steady_us() + limit_ms * 1000;
   drain_timer = std::make_unique<net::Timer>(loop, [this] { drain_pulse(); });
   drain_timer->start_repeating(kDrainPulseMs);
+  // A connection that ends from now on ends in order; nobody was lost.
+  farewell = std::make_unique<net::ControlRequest>(loop);
+  farewell->send(place.edge_socket, wire::control_request("leaving"), kFarewellMs, 4096,
+                 [](const Result<std::string>&) {});
   ledger->collect();
   drain_pulse();
 }
 
 void InterceptorApp::Parts::drain_pulse() {
   acceptor->drain();
-  if (acceptor->sessions() == 0 || clock.steady_us() >= drain_until_us) loop.stop();
+  const bool done = acceptor->sessions() == 0 && !farewell->busy() && !ledger->busy();
+  if (done || clock.steady_us() >= drain_until_us) loop.stop();
 }
 
 void InterceptorApp::Parts::stop() {

@@ -18,6 +18,7 @@ class LedgerCollector {
 
   void start();
   void collect();  // now, if no request is under way
+  [[nodiscard]] bool busy() const { return request_.busy(); }
 
  private:
   void on_answer(const Result<std::string>& answer);
