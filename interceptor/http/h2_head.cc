@@ -8,6 +8,7 @@ namespace hm::http {
 namespace {
 
 constexpr size_t kFieldOverhead = 32;
+constexpr std::string_view kVersion = "2";
 
 }  // namespace
 
@@ -39,7 +40,7 @@ Result<RequestHead> H2Head::take_request() {
   head.method = std::move(method_);
   head.target = std::move(path_);
   head.authority = std::move(authority_);
-  head.version = "2";
+  head.version = kVersion;
   head.headers = take_fields();
   if (head.authority.empty()) head.authority = head.header("host");
   // CONNECT has no path but in its extended form (RFC 9113 8.5, RFC 8441 4).
@@ -56,7 +57,7 @@ Result<ResponseHead> H2Head::take_response() {
   }
   ResponseHead head;
   head.status = (status_[0] - '0') * 100 + (status_[1] - '0') * 10 + (status_[2] - '0');
-  head.version = "2";
+  head.version = kVersion;
   head.headers = take_fields();
   return head;
 }

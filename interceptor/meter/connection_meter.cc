@@ -87,7 +87,8 @@ void ConnectionMeter::on_request_head(http::ExchangeId id, const http::RequestHe
   if (parts.detached) return;
   const bool upgrade = asks_for_websocket(head);
   // The tables name WebSockets as HTTP/1.1 asks for them.
-  const std::string_view method = upgrade && head.method == "CONNECT" ? "GET" : head.method;
+  std::string_view method = head.method;
+  if (upgrade && method == "CONNECT") method = "GET";
   RouteMatch match = match_route(parts.provider, method, head.target, upgrade);
   if (match.route == nullptr) return counters::get("meter.side_traffic").add();
   const RouteUse use = match.route->use;

@@ -18,7 +18,6 @@ namespace hm::test {
 namespace {
 
 namespace fs = std::filesystem;
-using Members = rapidjson::Value::ConstMemberIterator;
 
 struct Golden {
   std::string host;
