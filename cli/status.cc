@@ -99,6 +99,14 @@ std::string distrust_text(const std::string& packed) {
   return out;
 }
 
+std::vector<std::string> config_warnings(const StatusFacts& facts) {
+  std::vector<std::string> texts;
+  if (facts.daemon)
+    for (const std::string& warning : facts.daemon->with_prefix("config.warning"))
+      texts.push_back(printable(warning));
+  return texts;
+}
+
 }  // namespace
 
 const char* name_of(Verdict verdict) {
@@ -185,10 +193,13 @@ StatusReport judge_status(const StatusFacts& facts) {
     for (const std::string& client : distrust)
       report.rows.push_back({"distrusting client", "refused our CA", distrust_text(client), false});
   }
-  // Worth a line, but no reason to call a pair ill that meters what it was told to.
-  if (facts.daemon)
-    for (const std::string& warning : facts.daemon->with_prefix("config.warning"))
-      report.rows.push_back({"configuration", "warning", printable(warning), true});
+  // Worth telling, but no reason to call a pair ill that meters what it was told to.
+  const std::vector<std::string> warnings = config_warnings(facts);
+  if (!warnings.empty()) {
+    const std::string count =
+        warnings.size() == 1 ? "1 warning" : std::to_string(warnings.size()) + " warnings";
+    report.rows.push_back({"configuration", count, "see below", true});
+  }
   report.rows.push_back({"watchdog", "not needed on Linux", "", true});
 
   bool all_well = true;
@@ -211,6 +222,7 @@ StatusReport judge_status(const StatusFacts& facts) {
   } else {
     report.verdict = Verdict::healthy;
   }
+  for (const std::string& warning : warnings) report.hints.push_back("Configuration: " + warning);
   return report;
 }
 
@@ -276,6 +288,9 @@ std::string status_json(const StatusFacts& facts, const StatusReport& report,
       .member("missed", facts.share.missed)
       .member("metered_per_mille", facts.share.per_mille())
       .end_object();
+  json.key("config_warnings").begin_array();
+  for (const std::string& warning : config_warnings(facts)) json.value(warning);
+  json.end_array();
   json.key("last_capture_at");
   facts.last_capture_us ? json.value(iso8601_utc(*facts.last_capture_us)) : json.null();
   json.key("distrusting_clients").begin_array();

@@ -44,6 +44,20 @@ TEST_CASE("all well is HEALTHY") {
   CHECK(report.hints.empty());
 }
 
+TEST_CASE("warnings about the configuration are told in full, and are no illness") {
+  StatusFacts facts = healthy();
+  facts.daemon = StatusAnswer::parse(
+      "pid=11\nconfig.warning=the CA is older: setup --force\nconfig.warning=second\n");
+  const StatusReport report = judge_status(facts);
+  CHECK(report.verdict == Verdict::healthy);
+  CHECK(row(report, "configuration").state == "2 warnings");
+  REQUIRE(report.hints.size() == 2);
+  CHECK(report.hints[0] == "Configuration: the CA is older: setup --force");
+  CHECK(status_json(facts, report, "1").find("config_warnings") != std::string::npos);
+  facts.daemon = StatusAnswer::parse("pid=11\nconfig.warning=only\n");
+  CHECK(row(judge_status(facts), "configuration").state == "1 warning");
+}
+
 TEST_CASE("a processes' absence is judged by what it means for calls") {
   StatusFacts facts = healthy();
   SECTION("no daemon: calls pass unmetered") {
