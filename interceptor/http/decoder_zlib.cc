@@ -1,4 +1,5 @@
-// gzip (RFC 1952) and deflate (RFC 1950, or bare RFC 1951) through zlib.
+// gzip (RFC 1952) and deflate (RFC 1950, or bare RFC 1951) through zlib; also the messages of
+// permessage-deflate (RFC 7692).
 #include <zlib.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <optional>
 
 #include "interceptor/http/decoder_stage.h"
+#include "interceptor/http/message_inflate.h"
 
 namespace hm::http {
 namespace {
@@ -28,6 +30,7 @@ class Inflater {
     return live_;
   }
   void restart() { inflateReset(&stream_); }
+  void restart_keeping_window() { inflateResetKeep(&stream_); }
 
   // Takes bytes from the front of `bytes`; true when the stream has ended.
   [[nodiscard]] Result<bool> feed(Bytes& bytes, StageOutput& out) {
@@ -144,7 +147,45 @@ class DeflateStage final : public DecoderStage {
   std::optional<uint8_t> first_;
 };
 
+class ZlibMessageInflate final : public MessageInflate {
+ public:
+  [[nodiscard]] bool start() { return inflater_.start(-kWindowBits); }
+
+  Result<void> feed(Bytes bytes, StageOutput& out) override {
+    while (!bytes.empty()) {
+      const auto ended = inflater_.feed(bytes, out);
+      if (!ended) return std::unexpected(ended.error());
+      // A block may say that it is the last one; the next begins a stream with the same window
+      // (RFC 7692 7.2.3.4).
+      if (*ended) inflater_.restart_keeping_window();
+      open_ = !*ended;
+    }
+    return {};
+  }
+
+  Result<void> end_message(StageOutput& out) override {
+    constexpr std::array<uint8_t, 4> kTail{0x00, 0x00, 0xff, 0xff};
+    // Behind a last block nothing is missing.
+    const bool missing = open_;
+    auto fed = missing ? feed(kTail, out) : Result<void>{};
+    open_ = false;
+    return fed;
+  }
+
+  void forget() override { inflater_.restart(); }
+
+ private:
+  Inflater inflater_;
+  bool open_ = false;  // inside the blocks of a message
+};
+
 }  // namespace
+
+std::unique_ptr<MessageInflate> make_message_inflate() {
+  auto inflate = std::make_unique<ZlibMessageInflate>();
+  if (!inflate->start()) return nullptr;
+  return inflate;
+}
 
 std::unique_ptr<DecoderStage> make_gzip_stage() {
   auto stage = std::make_unique<GzipStage>();

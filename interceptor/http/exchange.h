@@ -60,7 +60,8 @@ class ExchangeEvents {
   // Once per exchange whose request head was told, and last, but for upgrades.
   virtual void on_exchange_end(ExchangeId id, EndKind kind) = 0;
   // After 101 (or a 2xx to CONNECT): the connection is no longer HTTP. What follows is told as
-  // upgraded bytes; on_exchange_end comes when the connection ends.
+  // upgraded bytes; on_exchange_end comes when the connection ends: client_abort when the client's
+  // end came first, complete when the origin's did in good order, else reset.
   virtual void on_upgrade(ExchangeId id) = 0;
   virtual void on_upgraded_bytes(ExchangeId id, bool from_client, Bytes bytes) = 0;
 

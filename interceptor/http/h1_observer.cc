@@ -295,7 +295,9 @@ void H1Observer::origin_ended(bool orderly) {
   if (p.failed || p.origin.ended) return;
   p.origin.ended = true;
   if (p.origin.state == Parts::State::raw) {
-    p.end_all(orderly ? EndKind::complete : EndKind::reset);
+    p.end_all(p.client.ended ? EndKind::client_abort
+              : orderly      ? EndKind::complete
+                             : EndKind::reset);
     return;
   }
   if (orderly && !p.client.ended && p.origin.state == Parts::State::body &&
