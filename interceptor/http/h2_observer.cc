@@ -349,8 +349,9 @@ void H2Observer::origin_ended(bool orderly) {
   if (p.failed || p.origin.ended) return;
   p.origin.ended = true;
   const EndKind early = orderly ? EndKind::eof_early : EndKind::reset;
+  const EndKind upgraded = orderly ? EndKind::complete : EndKind::reset;
   p.end_all(p.client.ended ? EndKind::client_abort : early,
-            orderly ? EndKind::complete : EndKind::reset);
+            p.client.ended ? EndKind::client_abort : upgraded);
 }
 
 }  // namespace hm::http

@@ -6,46 +6,12 @@
 #include "common/base/counters.h"
 #include "common/base/random_id.h"
 #include "interceptor/meter/header_facts.h"
+#include "interceptor/meter/record_fill.h"
 
 namespace hm::meter {
 namespace {
 
 using http::EndKind;
-
-bool is_openai_shape(WireShape shape) {
-  return shape == WireShape::openai_chat || shape == WireShape::openai_responses;
-}
-
-std::string_view billing_of(const Provider& provider, const http::RequestHead& head) {
-  if (provider.billing == BillingRule::subscription) return "subscription";
-  // The prefix of the token is looked at, nothing of it is kept (4.7).
-  constexpr std::string_view kLogin = "Bearer sk-ant-oat";
-  if (provider.billing == BillingRule::anthropic_login &&
-      head.header("authorization").starts_with(kLogin)) {
-    return "subscription";
-  }
-  return "api";
-}
-
-// us.api.openai.com, us-east-1.api.x.ai: regional hosts cost more.
-std::string region_of(std::string_view host) {
-  for (const std::string_view base : {".api.openai.com", ".api.x.ai"}) {
-    if (host.ends_with(base)) return clean_word(host.substr(0, host.size() - base.size()), 40);
-  }
-  return {};
-}
-
-// OpenAI tells one number for writes of either lifetime; which it was is in the request (5.2).
-void split_writes(CallRecord& record, const std::string& asked) {
-  const int64_t written = record.usage.cache_write_5m_tokens;
-  record.cache_lifetime = asked;
-  if (written == 0 || record.rate_namespace != "openai") return;
-  if (asked.empty() || asked == "30m" || asked == "12h") {
-    add_part(record.usage, "cache_write_" + (asked.empty() ? "30m" : asked), written);
-  } else {
-    record.bucket_doubt = "cache_lifetime";
-  }
-}
 
 }  // namespace
 
@@ -116,13 +82,7 @@ CallRecord CallMeter::make_record() {
   record.duration_us =
       clock_.steady_us() - start_us_.value_or(request_end_us_.value_or(head_at_us_));
 
-  ClientName client{std::move(record.attribution.client_name),
-                    std::move(record.attribution.client_version)};
-  record.attribution = facts_.attribution;
-  if (!client.name.empty()) {
-    record.attribution.client_name = std::move(client.name);
-    record.attribution.client_version = std::move(client.version);
-  }
+  fill_attribution(record, facts_.attribution);
   fill_request(record);
   return record;
 }
@@ -140,26 +100,11 @@ void CallMeter::fill_draft(CallRecord& record, Draft&& draft) const {
   record.model = !draft.model.empty()            ? std::move(draft.model)
                  : !served_model_header_.empty() ? served_model_header_
                                                  : record.requested_model;
-  record.usage = std::move(draft.usage);
-  record.extra_usage = std::move(draft.extra_usage);
-  record.tool_calls = std::move(draft.tool_calls);
-  record.counted_tokens = draft.counted_tokens;
-  record.provider_cost_pico_usd = draft.provider_cost_pico_usd;
-  record.bucket_doubt = std::move(draft.bucket_doubt);
-  record.stop_reason = std::move(draft.stop_reason);
-  record.response_id = std::move(draft.response_id);
-  if (!draft.service_tier.empty()) record.service_tier = std::move(draft.service_tier);
-  if (!draft.geo.empty()) record.geo = std::move(draft.geo);
   // The path's id ties a deferred answer to the request that began it.
-  if (match_.route->use == RouteUse::retrieval) record.response_id = clean_word(match_.id);
-  if (record.provider_request_id.empty()) record.provider_request_id = record.response_id;
+  if (match_.route->use == RouteUse::retrieval) draft.response_id = clean_word(match_.id);
+  fill_from_draft(record, std::move(draft), asked, match_.route->shape);
   // The edge network answered by itself: its own id is the only one there is.
   if (record.provider_request_id.empty()) record.provider_request_id = cf_ray_;
-  if (!record.retry_after_s) record.retry_after_s = draft.error.retry_after_s;
-  if (is_openai_shape(match_.route->shape)) split_writes(record, asked.cache_lifetime);
-
-  record.mode = record.stream ? "streaming" : "standard";
-  if (asked.thinking || record.usage.thinking_tokens > 0) record.mode = "thinking";
   if (match_.route->use == RouteUse::batch) record.mode = "batch";
 }
 
@@ -215,10 +160,7 @@ void CallMeter::detach(const char* reason) {
 }
 
 void CallMeter::set_error(CallRecord& record, std::string_view kind) const {
-  record.status = CallStatus::error;
-  record.error_kind = kind;
-  record.error_class = locked_error_class(kind, draft_.error, record.http_status);
-  record.provider_error_code = draft_.error.code;
+  fill_error(record, draft_.error, kind, record.http_status);
 }
 
 void CallMeter::settle(CallRecord& record, EndKind kind) const {

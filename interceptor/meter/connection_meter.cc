@@ -5,6 +5,7 @@
 
 #include "common/base/counters.h"
 #include "interceptor/meter/call_meter.h"
+#include "interceptor/meter/socket_meter.h"
 
 namespace hm::meter {
 namespace {
@@ -18,6 +19,7 @@ struct Unread {
   int64_t started_us = 0;  // steady
   int status = 0;
   bool websocket = false;
+  bool upgraded = false;
 };
 
 // By an upgrade, or over HTTP/2 by extended CONNECT (RFC 8441).
@@ -43,6 +45,19 @@ struct ConnectionMeter::Parts {
     return found == calls.end() ? nullptr : found->second.get();
   }
 
+  SocketMeter* socket(http::ExchangeId id) {
+    const auto found = sockets.find(id);
+    return found == sockets.end() ? nullptr : found->second.get();
+  }
+
+  // What comes from here on is not read: open turns are written as they are.
+  void lose_socket(http::ExchangeId id, SocketMeter& socket) {
+    socket.detach("observer_lost");
+    add_unread(id, "observer_lost", socket.endpoint(), true);
+    if (const auto entry = unread.find(id); entry != unread.end()) entry->second.upgraded = true;
+    sockets.erase(id);
+  }
+
   void add_unread(http::ExchangeId id, const char* reason, std::string_view detail,
                   bool websocket) {
     if (unread.size() == kMaxOpenCalls) return counters::get("meter.unread_dropped").add();
@@ -56,7 +71,7 @@ struct ConnectionMeter::Parts {
 
   void push_unread(Unread&& entry) {
     // A refused upgrade or call has used nothing.
-    if (entry.websocket ? entry.status != 101 : entry.status >= 400) return;
+    if (entry.websocket ? !entry.upgraded : entry.status >= 400) return;
     entry.miss.host = facts.host;
     entry.miss.call_id = facts.call_id;
     entry.miss.duration_us = clock.steady_us() - entry.started_us;
@@ -68,6 +83,7 @@ struct ConnectionMeter::Parts {
   const Clock& clock;
   RecordSink& sink;
   std::map<http::ExchangeId, std::unique_ptr<CallMeter>> calls;
+  std::map<http::ExchangeId, std::unique_ptr<SocketMeter>> sockets;
   std::map<http::ExchangeId, Unread> unread;
   bool detached = false;
 };
@@ -79,7 +95,9 @@ ConnectionMeter::ConnectionMeter(const Provider& provider, const ConnectionFacts
 ConnectionMeter::~ConnectionMeter() = default;
 
 size_t ConnectionMeter::open_calls() const {
-  return parts_->calls.size();
+  size_t open = parts_->calls.size();
+  for (const auto& [id, socket] : parts_->sockets) open += socket->open_turns();
+  return open;
 }
 
 void ConnectionMeter::on_request_head(http::ExchangeId id, const http::RequestHead& head) {
@@ -92,12 +110,18 @@ void ConnectionMeter::on_request_head(http::ExchangeId id, const http::RequestHe
   RouteMatch match = match_route(parts.provider, method, head.target, upgrade);
   if (match.route == nullptr) return counters::get("meter.side_traffic").add();
   const RouteUse use = match.route->use;
+  const bool full = parts.calls.size() + parts.sockets.size() >= kMaxOpenCalls;
+  if (SocketMeter::reads(*match.route) && !full) {
+    parts.sockets[id] = std::make_unique<SocketMeter>(parts.provider, std::move(match), parts.facts,
+                                                      parts.clock, parts.sink, head);
+    return;
+  }
   if (use == RouteUse::unmetered || use == RouteUse::websocket) {
     const bool websocket = use == RouteUse::websocket;
     return parts.add_unread(id, websocket ? "observer_unread" : "unmetered_path",
                             match.route->endpoint, websocket);
   }
-  if (parts.calls.size() == kMaxOpenCalls) {
+  if (full) {
     return parts.add_unread(id, "observer_overload", match.route->endpoint, false);
   }
   parts.calls[id] = std::make_unique<CallMeter>(parts.provider, std::move(match), parts.facts,
@@ -119,6 +143,7 @@ void ConnectionMeter::on_interim(http::ExchangeId, int) {}
 
 void ConnectionMeter::on_response_head(http::ExchangeId id, const http::ResponseHead& head) {
   if (CallMeter* call = parts_->call(id)) return call->response_head(head);
+  if (SocketMeter* socket = parts_->socket(id)) return socket->response_head(head);
   if (const auto found = parts_->unread.find(id); found != parts_->unread.end()) {
     found->second.status = head.status;
   }
@@ -139,6 +164,11 @@ void ConnectionMeter::on_exchange_end(http::ExchangeId id, http::EndKind kind) {
     parts_->calls.erase(found);
     return call->end(kind);
   }
+  if (const auto found = parts_->sockets.find(id); found != parts_->sockets.end()) {
+    const std::unique_ptr<SocketMeter> socket = std::move(found->second);
+    parts_->sockets.erase(found);
+    return socket->end(kind);
+  }
   if (const auto found = parts_->unread.find(id); found != parts_->unread.end()) {
     Unread entry = std::move(found->second);
     parts_->unread.erase(found);
@@ -147,12 +177,20 @@ void ConnectionMeter::on_exchange_end(http::ExchangeId id, http::EndKind kind) {
 }
 
 void ConnectionMeter::on_upgrade(http::ExchangeId id) {
+  if (SocketMeter* socket = parts_->socket(id)) {
+    if (!socket->begin()) parts_->lose_socket(id, *socket);
+    return;
+  }
   if (const auto found = parts_->unread.find(id); found != parts_->unread.end()) {
-    found->second.status = 101;
+    found->second.upgraded = true;
   }
 }
 
 void ConnectionMeter::on_upgraded_bytes(http::ExchangeId id, bool from_client, Bytes bytes) {
+  if (SocketMeter* socket = parts_->socket(id)) {
+    if (socket->feed(from_client, bytes)) return;
+    parts_->lose_socket(id, *socket);  // the bytes that were none of a frame are the first unread
+  }
   if (const auto found = parts_->unread.find(id); found != parts_->unread.end()) {
     MissRecord& miss = found->second.miss;
     (from_client ? miss.bytes_up : miss.bytes_down) += static_cast<int64_t>(bytes.size());
@@ -164,6 +202,8 @@ void ConnectionMeter::detach(const char* reason) {
   parts_->detached = true;
   auto calls = std::exchange(parts_->calls, {});
   for (auto& [id, call] : calls) call->detach(reason);
+  auto sockets = std::exchange(parts_->sockets, {});
+  for (auto& [id, socket] : sockets) socket->detach(reason);
   auto unread = std::exchange(parts_->unread, {});
   for (auto& [id, entry] : unread) parts_->push_unread(std::move(entry));
 }

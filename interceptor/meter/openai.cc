@@ -25,7 +25,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/audio/speech", WireShape::openai_speech, "audio.speech", RouteUse::call, "audio"},
     // Free, and named by the response: a record with zeros.
     {"POST", "/v1/moderations", WireShape::openai_embeddings, "moderations", RouteUse::counting},
-    {"GET", "/v1/realtime", WireShape::openai_responses, "realtime", RouteUse::websocket, "audio"},
+    {"GET", "/v1/realtime", WireShape::openai_realtime, "realtime", RouteUse::websocket, "audio"},
     {"POST", "/v1/videos", WireShape::openai_images, "videos", RouteUse::unmetered, "image"},
     {"POST", "/v1/videos/*/remix", WireShape::openai_images, "videos", RouteUse::unmetered,
      "image"},

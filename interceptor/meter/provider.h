@@ -17,6 +17,7 @@ enum class WireShape : uint8_t {
   anthropic_batch_results,
   openai_chat,  // chat completions and legacy completions
   openai_responses,
+  openai_realtime,
   openai_embeddings,
   openai_images,
   openai_transcription,

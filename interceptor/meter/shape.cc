@@ -93,6 +93,8 @@ std::unique_ptr<Shape> make_shape(WireShape shape, const Provider& provider) {
       return make_openai_chat(provider.additive_reasoning);
     case WireShape::openai_responses:
       return make_openai_responses();
+    case WireShape::openai_realtime:
+      return make_openai_realtime();
     case WireShape::openai_embeddings:
       return make_openai_embeddings();
     case WireShape::openai_images:

@@ -82,6 +82,7 @@ class Shape {
 [[nodiscard]] std::unique_ptr<Shape> make_anthropic_batch();
 [[nodiscard]] std::unique_ptr<Shape> make_openai_chat(bool additive_reasoning);
 [[nodiscard]] std::unique_ptr<Shape> make_openai_responses();
+[[nodiscard]] std::unique_ptr<Shape> make_openai_realtime();
 [[nodiscard]] std::unique_ptr<Shape> make_openai_embeddings();
 [[nodiscard]] std::unique_ptr<Shape> make_openai_media(WireShape shape);
 [[nodiscard]] std::unique_ptr<Shape> make_gemini_generate(bool code_assist);
@@ -98,6 +99,9 @@ class Shape {
 [[nodiscard]] std::string clean_word(std::string_view word, size_t limit = 100);
 void add_part(Usage& usage, std::string_view bucket, int64_t tokens);
 void set_tool_calls(Draft& draft, std::string_view name, int64_t count);
+
+// A usage object of OpenAI Realtime (5.5), with its parts by modality; a doubt goes to the draft.
+[[nodiscard]] Usage realtime_usage(JsonView usage, Draft& draft);
 
 // The provider's own bill inside a usage object: xAI's `cost_in_usd_ticks` and
 // `server_side_tool_usage_details` (9.1), OpenRouter's `cost` in dollars (10).

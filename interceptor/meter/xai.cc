@@ -19,7 +19,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/images/generations", WireShape::openai_images, "images", RouteUse::call, "image"},
     {"POST", "/v1/images/edits", WireShape::openai_images, "images", RouteUse::call, "image"},
     {"POST", "/v1/videos/*", WireShape::openai_images, "images", RouteUse::call, "image"},
-    {"GET", "/v1/realtime", WireShape::openai_responses, "realtime", RouteUse::websocket, "audio"},
+    {"GET", "/v1/realtime", WireShape::openai_realtime, "realtime", RouteUse::websocket, "audio"},
 };
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tests/support/splits.h"
-#include "tests/unit/http/websocket_encode.h"
+#include "tests/support/websocket_encode.h"
 
 namespace hm::test {
 namespace {

@@ -346,10 +346,14 @@ TEST_CASE("side traffic, unmetered paths and sockets", "[connection_meter]") {
     KeptRecords socket;
     ManualClock clock;
     meter::ConnectionFacts facts;
-    facts.host = "chatgpt.com";
+    facts.host = kGemini;
     meter::ConnectionMeter meter(*meter::provider_for_host(facts.host), facts, clock, socket);
-    meter.on_request_head(
-        1, {"GET", "/backend-api/codex/responses", "", "1.1", {{"upgrade", "WebSocket"}}});
+    meter.on_request_head(1, {"GET",
+                              "//ws/google.ai.generativelanguage.v1beta.GenerativeService."
+                              "BidiGenerateContent?key=k",
+                              "",
+                              "1.1",
+                              {{"upgrade", "WebSocket"}}});
     meter.on_request_end(1);
     meter.on_response_head(1, {upgraded ? 101 : 426, "1.1", {}});
     if (upgraded) {
