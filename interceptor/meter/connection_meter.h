@@ -1,7 +1,8 @@
 // Turns what the observer of one connection says into CallRecords: one CallMeter per exchange that
 // a provider's table names, one SocketMeter per WebSocket, nothing for the rest. A socket that no
-// meter reads is told as a miss, observer_unread; one whose frames are none, as observer_lost. Lives on the relay loop, owned by the tap, which
-// guards every call (noexcept, purse). The sink, the clock and the provider must outlive it.
+// meter reads is told as a miss, observer_unread; one whose frames are none, as observer_lost.
+// Lives on the relay loop, owned by the tap, which guards every call (noexcept, purse). The sink,
+// the clock and the provider must outlive it.
 #pragma once
 
 #include <cstdint>
