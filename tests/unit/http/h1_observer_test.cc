@@ -221,7 +221,8 @@ TEST_CASE("connections that stop being HTTP") {
       {"websocket",
        {client(kUpgrade), origin(kSwitch + "\x81\x02hi"), client("\x88\x80"), origin("\r\n"),
         kClientFin, kOriginFin},
-       start + "1< 101\n1upgrade\n1raw< '\x81\x02hi'\n1raw> '\x88\x80'\n1raw< '\r\n'\n1client_abort\n"},
+       start +
+           "1< 101\n1upgrade\n1raw< '\x81\x02hi'\n1raw> '\x88\x80'\n1raw< '\r\n'\n1client_abort\n"},
       {"websocket that the origin ends",
        {client(kUpgrade), origin(kSwitch + "x"), kOriginFin, kClientFin},
        start + "1< 101\n1upgrade\n1raw< 'x'\n1complete\n"},
