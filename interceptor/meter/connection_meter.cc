@@ -85,6 +85,7 @@ struct ConnectionMeter::Parts {
   std::map<http::ExchangeId, std::unique_ptr<CallMeter>> calls;
   std::map<http::ExchangeId, std::unique_ptr<SocketMeter>> sockets;
   std::map<http::ExchangeId, Unread> unread;
+  size_t exchanges = 0;  // begun and not ended
   bool detached = false;
 };
 
@@ -100,9 +101,14 @@ size_t ConnectionMeter::open_calls() const {
   return open;
 }
 
+size_t ConnectionMeter::open_exchanges() const {
+  return parts_->exchanges;
+}
+
 void ConnectionMeter::on_request_head(http::ExchangeId id, const http::RequestHead& head) {
   Parts& parts = *parts_;
   if (parts.detached) return;
+  ++parts.exchanges;
   const bool upgrade = asks_for_websocket(head);
   // The tables name WebSockets as HTTP/1.1 asks for them.
   std::string_view method = head.method;
@@ -159,6 +165,7 @@ void ConnectionMeter::on_response_body(http::ExchangeId id, Bytes body) {
 void ConnectionMeter::on_trailers(http::ExchangeId, const std::vector<http::Header>&) {}
 
 void ConnectionMeter::on_exchange_end(http::ExchangeId id, http::EndKind kind) {
+  if (parts_->exchanges > 0) --parts_->exchanges;
   if (const auto found = parts_->calls.find(id); found != parts_->calls.end()) {
     const std::unique_ptr<CallMeter> call = std::move(found->second);
     parts_->calls.erase(found);

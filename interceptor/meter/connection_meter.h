@@ -50,6 +50,8 @@ class ConnectionMeter final : public http::ExchangeEvents {
   void detach(const char* reason);
 
   [[nodiscard]] size_t open_calls() const;
+  // Exchanges under way, those that are no calls included: a planned stop waits for them.
+  [[nodiscard]] size_t open_exchanges() const;
 
  private:
   struct Parts;

@@ -86,6 +86,7 @@ class Session final : private Side::Owner, private RecordSink {
   void on_origin_handshake(tls::Engine::Handshake progress);
   void on_client_failed();
   void note_refusal(std::string reason);
+  void note_silent_end(const char* reason);
   void on_timeout();
   void doubt(const char* reason);
   void forward(Side& to, Bytes bytes);
@@ -120,7 +121,9 @@ class Session final : private Side::Owner, private RecordSink {
   int64_t ready_us_ = 0;  // when the client's handshake was done
   int64_t bytes_up_ = 0;
   int64_t bytes_down_ = 0;
-  bool client_spoke_ = false;  // application data came from the client
+  bool client_spoke_ = false;         // application data came from the client
+  bool client_said_goodbye_ = false;  // its close_notify came
+  bool refused_ = false;              // told the trust memory
   bool attribution_asked_ = false;
   bool attributed_ = false;
   bool turned_away_ = false;

@@ -4,8 +4,15 @@
 #include <utility>
 
 namespace hm::relay {
+namespace {
+
+// What is fetched at most from a peer that broke under our write (TcpStream::read_rest).
+constexpr size_t kMaxSalvage = 1024 * 1024;
+
+}  // namespace
 
 void Side::adopt(net::TcpSocket socket) {
+  told_broken_ = false;
   stream_.adopt(std::move(socket));
 }
 
@@ -17,6 +24,7 @@ void Side::start_tls(std::unique_ptr<tls::Engine> engine) {
 
 void Side::drop_tls() {
   engine_.reset();
+  held_ = false;
 }
 
 void Side::release_plaintext() {
@@ -76,9 +84,33 @@ bool Side::flush() {
 }
 
 void Side::fail_with(Error error) {
-  if (!stream_.open()) return;
+  // Not a question of open(): a failed write has marked the stream broken and leaves it to us to
+  // say so.
+  if (std::exchange(told_broken_, true)) return;
+  salvage();
   stream_.close();
   owner_.on_side_broken(*this, error);
+}
+
+// A peer that answers early and closes (413 to a long upload) breaks our write while its answer
+// waits to be read.
+void Side::salvage() {
+  if (held_ || (engine_ != nullptr && !handshake_done_)) return;
+  salvaging_ = true;
+  std::array<uint8_t, 16 * 1024> buffer;
+  for (size_t total = 0; total < kMaxSalvage;) {
+    const size_t got = stream_.read_rest(buffer);  // 0 as well once the owner has closed us
+    if (got == 0) break;
+    total += got;
+    const Bytes bytes = Bytes(buffer).first(got);
+    if (engine_ == nullptr) {
+      owner_.on_side_bytes(*this, bytes);
+    } else {
+      if (!engine_->feed(bytes)) break;
+      read_plaintext();
+    }
+  }
+  salvaging_ = false;
 }
 
 void Side::on_read(net::TcpStream&, Bytes bytes) {
@@ -96,22 +128,23 @@ void Side::on_read(net::TcpStream&, Bytes bytes) {
 
 void Side::read_plaintext() {
   std::array<uint8_t, 16 * 1024> buffer;
-  while (stream_.open() && engine_ != nullptr && !held_) {
+  while ((stream_.open() || salvaging_) && engine_ != nullptr && !held_) {
     size_t count = 0;
     switch (engine_->read(buffer, count)) {
       case tls::Engine::Read::bytes:
         owner_.on_side_plaintext(*this, Bytes(buffer.data(), count));
         break;
       case tls::Engine::Read::wants_bytes:
-        flush();  // answers to KeyUpdate and the like
+        if (!salvaging_) flush();  // answers to KeyUpdate and the like
         return;
       case tls::Engine::Read::ended:
         if (!std::exchange(close_notify_told_, true)) owner_.on_side_close_notify(*this);
         return;
       case tls::Engine::Read::failed: {
+        if (salvaging_) return;
         const Error error = engine_->error();
         // The alert, if there is one, goes out first: the peer should learn why.
-        if (flush()) owner_.on_side_broken(*this, error);
+        if (flush() && !std::exchange(told_broken_, true)) owner_.on_side_broken(*this, error);
         return;
       }
     }
@@ -125,6 +158,7 @@ void Side::on_drained(net::TcpStream&) {
   owner_.on_side_drained(*this);
 }
 void Side::on_broken(net::TcpStream&, Error error) {
+  if (std::exchange(told_broken_, true)) return;
   owner_.on_side_broken(*this, error);
 }
 

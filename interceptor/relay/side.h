@@ -59,8 +59,14 @@ class Side final : private net::TcpStream::Owner {
   void send_close_notify();
   void shutdown_write() { stream_.shutdown_write(); }
 
-  void close() { stream_.close(); }
-  void reset() { stream_.reset(); }
+  void close() {
+    told_broken_ = true;  // the owner's own doing: nothing to tell it
+    stream_.close();
+  }
+  void reset() {
+    told_broken_ = true;
+    stream_.reset();
+  }
   void pause(net::PauseReason reason) { stream_.pause(reason); }
   void resume(net::PauseReason reason) { stream_.resume(reason); }
 
@@ -81,6 +87,7 @@ class Side final : private net::TcpStream::Owner {
   // Moves the engine's ciphertext to the stream. False when the stream broke.
   bool flush();
   void fail_with(Error error);
+  void salvage();
 
   Owner& owner_;
   net::TcpStream stream_;
@@ -88,6 +95,8 @@ class Side final : private net::TcpStream::Owner {
   bool handshake_done_ = false;
   bool close_notify_told_ = false;
   bool held_ = false;
+  bool told_broken_ = false;
+  bool salvaging_ = false;
 };
 
 }  // namespace hm::relay

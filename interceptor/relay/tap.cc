@@ -79,8 +79,8 @@ void Tap::origin_ended(bool orderly) noexcept {
   });
 }
 
-size_t Tap::open_calls() const noexcept {
-  return observer_ != nullptr ? meter_->open_calls() : 0;
+size_t Tap::open_exchanges() const noexcept {
+  return observer_ != nullptr ? meter_->open_exchanges() : 0;
 }
 
 void Tap::detach(const char* reason, const Error& error) noexcept {

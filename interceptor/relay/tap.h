@@ -38,7 +38,8 @@ class Tap {
   void client_ended(bool orderly) noexcept;
   void origin_ended(bool orderly) noexcept;
 
-  [[nodiscard]] size_t open_calls() const noexcept;
+  // Requests whose response is not whole, metered or not.
+  [[nodiscard]] size_t open_exchanges() const noexcept;
   // No observer: what passes cannot be told apart into calls.
   [[nodiscard]] bool unread() const { return unread_; }
 

@@ -27,10 +27,24 @@ void TrustMemory::remember(Refusal refusal) {
 }
 
 void TrustMemory::trusted(const std::string& host, const std::string& shape) {
-  trusting_[{host, shape}] = ++tick_;
+  trusting_[{host, shape}] = Trust{++tick_, 0};
   if (trusting_.size() <= kMaxTrusting) return;
   trusting_.erase(std::ranges::min_element(
-      trusting_, [](const auto& a, const auto& b) { return a.second < b.second; }));
+      trusting_, [](const auto& a, const auto& b) { return a.second.tick < b.second.tick; }));
+}
+
+bool TrustMemory::silent_end_is_refusal(const std::string& host, const std::string& shape) {
+  const auto found = trusting_.find({host, shape});
+  return found == trusting_.end() || ++found->second.silent_ends >= kSilentEnds;
+}
+
+void TrustMemory::name_client(const std::string& host, const std::string& shape,
+                              const std::string& client, int64_t pid) {
+  for (Refusal& refusal : refusals_) {
+    if (refusal.host != host || refusal.shape != shape || !refusal.client.empty()) continue;
+    refusal.client = client;
+    refusal.client_pid = pid;
+  }
 }
 
 bool TrustMemory::ever_trusted(const std::string& host, const std::string& shape) const {

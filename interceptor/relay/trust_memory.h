@@ -4,7 +4,8 @@
 //
 // The key is the host and the shape of the ClientHello, since one program may trust us with one of
 // its TLS stacks and not with another. Some stacks (Node) finish the handshake and then hang up
-// without a byte; that counts as a refusal only from a shape that was never seen to trust us.
+// without a byte; that counts as a refusal from a shape that was never seen to trust us, and the
+// second time in a row from one that was.
 //
 // Relay-loop thread only. Bounded: 512 refusals (the oldest goes), 2048 trusting shapes.
 #pragma once
@@ -39,6 +40,14 @@ class TrustMemory {
   [[nodiscard]] bool distrusts(const std::string& host, const std::string& shape);
   void remember(Refusal refusal);
   void trusted(const std::string& host, const std::string& shape);
+  // A client of this shape hung up in or right after the handshake without a word. True: take it
+  // for a refusal. A shape that has trusted us before gets one doubt: the process may just have
+  // been killed; but another program of the same shape may not know our CA, and its calls would
+  // all fail.
+  [[nodiscard]] bool silent_end_is_refusal(const std::string& host, const std::string& shape);
+  // The client's name became known after its refusal.
+  void name_client(const std::string& host, const std::string& shape, const std::string& client,
+                   int64_t pid);
   [[nodiscard]] bool ever_trusted(const std::string& host, const std::string& shape) const;
   void forget_all();  // `reload`, after the user mended the client's environment
 
@@ -47,12 +56,17 @@ class TrustMemory {
  private:
   static constexpr size_t kMaxRefusals = 512;
   static constexpr size_t kMaxTrusting = 2048;
+  static constexpr int kSilentEnds = 2;  // in a row
   using Key = std::pair<std::string, std::string>;
+  struct Trust {
+    uint64_t tick = 0;
+    int silent_ends = 0;  // since it last spoke
+  };
 
   const Clock& clock_;
   int64_t keep_us_;
   std::list<Refusal> refusals_;  // newest first
-  std::map<Key, uint64_t> trusting_;
+  std::map<Key, Trust> trusting_;
   uint64_t tick_ = 0;
 };
 

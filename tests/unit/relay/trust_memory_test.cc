@@ -69,3 +69,26 @@ TEST_CASE("both memories are bounded") {
   CHECK_FALSE(memory.ever_trusted("t", "0"));
   CHECK(memory.ever_trusted("t", "2099"));
 }
+
+TEST_CASE("a silent end: a refusal from a stranger, one doubt for a friend") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  CHECK(memory.silent_end_is_refusal("h", "a"));
+  memory.trusted("h", "a");
+  CHECK_FALSE(memory.silent_end_is_refusal("h", "a"));
+  memory.trusted("h", "a");  // it spoke in between
+  CHECK_FALSE(memory.silent_end_is_refusal("h", "a"));
+  CHECK(memory.silent_end_is_refusal("h", "a"));
+}
+
+TEST_CASE("a refusal is named when the name is known") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  memory.remember(refusal("h", "a"));
+  memory.remember(refusal("h", "b"));
+  memory.name_client("h", "a", "node", 7);
+  for (const Refusal& told : memory.refusals())
+    CHECK(told.client == (told.shape == "a" ? "node" : ""));
+  memory.name_client("h", "a", "other", 8);
+  CHECK(memory.refusals()[1].client_pid == 7);
+}
