@@ -13,7 +13,8 @@ namespace hm {
 // A part of one of Usage's five token figures that has a price of its own, for instance
 // {"input_audio", 4000}: 4000 of the input_tokens were audio. Bucket names are the rate card's:
 // input_audio, input_image, input_video, cache_read_audio, cache_read_image, output_audio,
-// output_image, output_video, and cache_write_30m, cache_write_12h (parts of cache_write_5m_tokens).
+// output_image, output_video, and cache_write_30m, cache_write_12h (parts of
+// cache_write_5m_tokens).
 struct UsagePart {
   std::string bucket;
   int64_t tokens = 0;
@@ -49,7 +50,7 @@ struct ToolCalls {
 
 struct RateLimitHeader {
   std::string name;
-  std::string value;                   // as sent, at most 200 bytes
+  std::string value;                  // as sent, at most 200 bytes
   std::optional<int64_t> instant_us;  // parsed, for reset times
 };
 
@@ -57,25 +58,25 @@ struct RateLimitHeader {
 struct Attribution {
   std::string project = "misc";  // slug
   std::string tier = "smart_default";
-  std::string client_name;     // from the user agent, else the process name
+  std::string client_name;  // from the user agent, else the process name
   std::string client_version;
-  int64_t client_pid = 0;      // 0 = unknown
+  int64_t client_pid = 0;  // 0 = unknown
   std::string cwd;
   std::string git_branch;
-  std::string run_id;          // set by `halton-meter run`, empty otherwise
+  std::string run_id;  // set by `halton-meter run`, empty otherwise
 };
 
 enum class CallStatus : uint8_t { success, error, cancelled, truncated };
 
 struct CallRecord {
-  std::string id;          // UUID, unique per row
-  std::string call_id;     // given by the edge; shared by the calls of one connection
-  std::string provider;    // anthropic, openai, gemini, xai, or a configured one
+  std::string id;              // UUID, unique per row
+  std::string call_id;         // given by the edge; shared by the calls of one connection
+  std::string provider;        // anthropic, openai, gemini, xai, or a configured one
   std::string rate_namespace;  // provider id whose rates apply; usually the same
   std::string host;
-  std::string model;            // served; requested when the response names none; may be empty
+  std::string model;  // served; requested when the response names none; may be empty
   std::string requested_model;
-  std::string endpoint;         // names of the golden samples
+  std::string endpoint;               // names of the golden samples
   std::string mode = "standard";      // standard, streaming, thinking, batch
   std::string request_kind = "chat";  // chat, embedding, image, audio
   bool stream = false;
@@ -84,21 +85,23 @@ struct CallRecord {
 
   Usage usage;
   bool tokens_complete = false;
-  std::string incomplete_reason;  // a word of `providers.md` 14, empty when complete
+  std::string incomplete_reason;          // a word of `providers.md` 14, empty when complete
   std::optional<int64_t> counted_tokens;  // the answer of a counting call
   std::vector<ExtraUsage> extra_usage;
   std::vector<ToolCalls> tool_calls;
-  std::string service_tier;  // as served: standard, priority, fast, flex, batch, ...; empty = not told
-  std::string geo;           // inference_geo or the regional host; empty = not told
+  std::string
+      service_tier;  // as served: standard, priority, fast, flex, batch, ...; empty = not told
+  std::string geo;   // inference_geo or the regional host; empty = not told
   std::string stop_reason;
-  std::string cache_lifetime;  // requested lifetime where the answer does not say (OpenAI: "30m", "12h")
+  std::string
+      cache_lifetime;  // requested lifetime where the answer does not say (OpenAI: "30m", "12h")
   std::optional<int64_t> provider_cost_pico_usd;  // the provider's own figure
   std::string bucket_doubt;  // why the figures cannot be priced exactly; empty normally
 
   int64_t requested_at_us = 0;  // wall
   std::optional<int64_t> ttfb_us;
   int64_t duration_us = 0;
-  int64_t bytes_up = 0;    // bodies as on the wire
+  int64_t bytes_up = 0;  // bodies as on the wire
   int64_t bytes_down = 0;
 
   CallStatus status = CallStatus::success;

@@ -1,8 +1,9 @@
 // The head that a client sends to a proxy, and the few heads that we send. Sans-I/O, bounded.
 //
-//   CONNECT api.openai.com:443 HTTP/1.1      RFC 9110 9.3.6. A missing port should be refused, but the
-//                                            call comes first and only 443 can be meant; an empty or
-//                                            invalid one is refused. A missing Host field is
+//   CONNECT api.openai.com:443 HTTP/1.1      RFC 9110 9.3.6. A missing port should be refused, but
+//   the
+//                                            call comes first and only 443 can be meant; an empty
+//                                            or invalid one is refused. A missing Host field is
 //                                            accepted, IPv6 literals are in brackets
 //   GET http://host[:port]/path HTTP/1.1     absolute form, RFC 9112 3.2.2: plain HTTP
 //

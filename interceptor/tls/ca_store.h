@@ -17,8 +17,8 @@ namespace hm::tls {
 class Authority {
  public:
   // Loads the CA of this folder (ca-cert.pem, ca-key.pem), or makes one when both files are absent.
-  // Two processes that start at once end with one CA (lock file). permission: the key's or folder's mode is
-  // too open; malformed: files do not parse or do not belong together; not_found never.
+  // Two processes that start at once end with one CA (lock file). permission: the key's or folder's
+  // mode is too open; malformed: files do not parse or do not belong together; not_found never.
   [[nodiscard]] static Result<std::unique_ptr<Authority>> load_or_create(
       const std::filesystem::path& folder, const std::vector<std::string>& hosts,
       const Clock& clock);

@@ -22,8 +22,8 @@ class ClientSideContext {
   void* context_;
 };
 
-// Towards origins: TLS 1.2 and 1.3, roots of the system (the first of Debian's, Fedora's, ... bundle
-// files that exists) plus `extra_roots`, name checked, no client certificate ever sent.
+// Towards origins: TLS 1.2 and 1.3, roots of the system (the first of Debian's, Fedora's, ...
+// bundle files that exists) plus `extra_roots`, name checked, no client certificate ever sent.
 class OriginSideContext {
  public:
   struct Options {

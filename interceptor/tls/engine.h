@@ -50,8 +50,8 @@ class Engine {
   };
 
   [[nodiscard]] static std::unique_ptr<Engine> towards_client(const ClientSideContext& context);
-  // Offers exactly `alpn` (none when empty), SNI `host` unless it is an IP literal, and verifies the
-  // origin's certificate for `host`.
+  // Offers exactly `alpn` (none when empty), SNI `host` unless it is an IP literal, and verifies
+  // the origin's certificate for `host`.
   [[nodiscard]] static std::unique_ptr<Engine> towards_origin(const OriginSideContext& context,
                                                               const std::string& host,
                                                               const std::vector<std::string>& alpn);
@@ -77,11 +77,11 @@ class Engine {
   // Half-close of our direction; reading goes on. Idempotent.
   void send_close_notify();
 
-  [[nodiscard]] std::string alpn() const;         // negotiated, empty for none
+  [[nodiscard]] std::string alpn() const;          // negotiated, empty for none
   [[nodiscard]] std::string_view version() const;  // "TLSv1.3"
   [[nodiscard]] Failure failure() const;
-  [[nodiscard]] const Error& error() const;       // details of the failure, for the log
-  [[nodiscard]] int peer_alert() const;           // alert number of RFC 8446 6, -1 for none
+  [[nodiscard]] const Error& error() const;  // details of the failure, for the log
+  [[nodiscard]] int peer_alert() const;      // alert number of RFC 8446 6, -1 for none
   // The peer's alert says it does not accept our certificate (bad_certificate, unknown_ca, ...).
   [[nodiscard]] bool client_refusal() const;
 

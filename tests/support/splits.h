@@ -37,8 +37,8 @@ inline std::vector<Split> standard_splits(size_t length, int random_rounds = 4) 
   return splits;
 }
 
-// Calls feed(piece) for each piece. The pieces are copies of exact size, so that a sanitizer sees any
-// read past their end.
+// Calls feed(piece) for each piece. The pieces are copies of exact size, so that a sanitizer sees
+// any read past their end.
 template <class Feed>
 void feed_split(Bytes input, const Split& split, Feed&& feed) {
   size_t index = 0;

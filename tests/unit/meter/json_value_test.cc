@@ -1,9 +1,7 @@
 #include "interceptor/meter/json_value.h"
 
-#include <utility>
-
 #include <catch2/catch.hpp>
-
+#include <utility>
 
 TEST_CASE("usage without a single figure tells nothing") {
   const std::pair<const char*, bool> cases[] = {
