@@ -68,4 +68,10 @@ struct Rig {
   TcpSocket far;
 };
 
+inline bool aborted(const Fd& fd) {
+  bool reset = false;
+  fd.take(nullptr, &reset);
+  return reset;
+}
+
 }  // namespace hm::net::test

@@ -43,12 +43,6 @@ class Pattern {
   std::string bytes_;
 };
 
-bool aborted(const Fd& fd) {
-  bool reset = false;
-  fd.take(nullptr, &reset);
-  return reset;
-}
-
 }  // namespace
 
 TEST_CASE("64 MiB pass unchanged, both ways at once, with slow readers", "[tunnel]") {
