@@ -106,9 +106,10 @@ def page():
              "Written by `scripts/accuracy.py` from `tests/golden`; a test compares. Do not edit.", "",
              f"{len(cases)} golden cases: exchanges in the providers' formats, each with the record that "
              "must come of it,", "every field compared exactly. "
-             f"{len(read)} are run by the tests below; the {len(cases) - len(read)} WebSocket cases",
-             "are kept for the reader of that transport, and such calls are counted as unmetered "
-             "until then.", "",
+             f"{len(read)} are HTTP exchanges, fed over HTTP/1.1 and once more as mixed HTTP/2 streams; "
+             f"the {len(cases) - len(read)}",
+             "WebSocket cases are fed as frames: masked, fragmented, with pings in between, plain and with",
+             "permessage-deflate, behind an HTTP/1.1 upgrade and behind extended CONNECT.", "",
              "## Cases by provider and wire shape", ""]
     counts = collections.defaultdict(collections.Counter)
     for case in cases:
@@ -131,7 +132,7 @@ def page():
         ("strangers", "streams once more with a comment, an unknown event and an empty event between "
                       "any two events")])
     lines += ["", "## Content encodings", "",
-              "Every case is fed once more with request and response in each of "
+              "Every HTTP case is fed once more with request and response in each of "
               f"{', '.join(codings)}, flushed after every", f"{' or '.join(pieces)} bytes, in all "
               "ways above. Besides, these bodies are there as they went over the wire:", ""]
     wire = collections.Counter(coding for case in read for coding in case.codings)
