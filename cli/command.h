@@ -27,6 +27,7 @@ struct Command {
 extern const Command kRunCommand;
 extern const Command kStatusCommand;
 extern const Command kReportCommand;
+extern const Command kPricingCommand;
 extern const Command kEnvCommand;
 extern const Command kDaemonCommand;
 extern const Command kEdgeCommand;

@@ -7,9 +7,9 @@
 namespace hm::cli {
 namespace {
 
-constexpr std::array<const Command*, 7> kCommands = {
-    &kRunCommand,  &kStatusCommand, &kReportCommand, &kEnvCommand,
-    &kEdgeCommand, &kDaemonCommand, &kHelpCommand,
+constexpr std::array<const Command*, 8> kCommands = {
+    &kRunCommand, &kStatusCommand, &kReportCommand, &kPricingCommand,
+    &kEnvCommand, &kEdgeCommand,   &kDaemonCommand, &kHelpCommand,
 };
 
 std::string padded(std::string_view text, size_t width) {

@@ -17,6 +17,7 @@ import sys
 ROOT = pathlib.Path(sys.argv[1])
 
 BASE, NET, WIRE, CONFIG = "common/base", "common/net", "common/wire", "common/config"
+RATES_TOML = "common/rates_toml"
 SETUP = "common/setup"
 INTERCEPTOR = "interceptor"  # call_record.h, the nouns that all floors share
 
@@ -31,12 +32,13 @@ FOLDERS = {
     NET: [BASE],
     WIRE: [BASE],
     CONFIG: [BASE],
+    RATES_TOML: [BASE],
     SETUP: [BASE, NET, CONFIG],  # how both processes begin
     "edge": [BASE, NET, WIRE, CONFIG, SETUP],
     INTERCEPTOR: [BASE],
     "interceptor/tls": [BASE],
     "interceptor/http": [BASE],
-    "interceptor/pricing": [BASE, INTERCEPTOR],
+    "interceptor/pricing": [BASE, RATES_TOML, INTERCEPTOR],
     "interceptor/attribution": [BASE, NET, INTERCEPTOR],
     "interceptor/meter": [BASE, WIRE, INTERCEPTOR, *inside("http")],
     "interceptor/store": [BASE, INTERCEPTOR, *inside("pricing")],
@@ -53,7 +55,7 @@ FOLDERS = {
 LIBRARIES = {
     "uv.h": [NET],
     "fmt/": [BASE],
-    "toml++/": [CONFIG, "one"],
+    "toml++/": [CONFIG, RATES_TOML, "one"],
     "openssl/": ["interceptor/tls"],
     "nghttp2/": ["interceptor/http", "one"],
     "zlib.h": ["interceptor/http", "one"],

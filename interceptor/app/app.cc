@@ -20,7 +20,7 @@
 #include "interceptor/app/interceptor_control.h"
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/meter/provider_registry.h"
-#include "interceptor/pricing/rate_card.h"
+#include "interceptor/pricing/user_rates.h"
 #include "interceptor/relay/acceptor.h"
 #include "interceptor/relay/ledger_collector.h"
 #include "interceptor/relay/loop_monitor.h"
@@ -119,10 +119,9 @@ bool InterceptorApp::Parts::prepare() {
   store::WriterOptions options;
   options.database = home.database();
   options.spool_dir = home.spool_dir();
-  // The bundled card lives as long as the process; the pointer must not free it.
-  const std::shared_ptr<const pricing::RateCard> rates(std::shared_ptr<void>(),
-                                                       &pricing::RateCard::bundled());
-  writer = std::make_unique<store::Writer>(options, queue, rates, clock);
+  pricing::UserRates rates = pricing::load_user_rates(home.rates());
+  if (!rates.problem.empty()) warn_of_config(rates.problem);
+  writer = std::make_unique<store::Writer>(options, queue, std::move(rates.card), clock);
   if (const auto started = writer->start(); !started) {
     log::error("store.start_failed").with(started.error());
     return false;
