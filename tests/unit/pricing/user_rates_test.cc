@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 
 #include "interceptor/pricing/price.h"
 #include "tests/unit/pricing/records.h"
@@ -73,4 +74,21 @@ TEST_CASE("a bad rates.toml leaves the bundled card, whole") {
     INFO(rates.problem);
     CHECK(rates.problem.find(error) != std::string::npos);
   }
+}
+
+TEST_CASE("the example of docs/pricing.md is good") {
+  std::ifstream in(std::string(HM_SOURCE_DIR) + "/docs/pricing.md");
+  const std::string page{std::istreambuf_iterator<char>(in), {}};
+  const size_t begin = page.find("```toml\n");
+  REQUIRE(begin != std::string::npos);
+  const size_t end = page.find("```\n", begin + 8);
+  REQUIRE(end != std::string::npos);
+  const auto card = with_user_rates(page.substr(begin + 8, end - begin - 8), "example");
+  if (!card) UNSCOPED_INFO(card.error());
+  REQUIRE(card);
+  // 1000 in at 4, 100 out at 24
+  CHECK(price(*card, small_call("openai", "gpt-5.5")).pico_usd == 6'400'000'000);
+  CHECK(price(*card, small_call("mistral", "mistral-large")).pico_usd == 2'600'000'000);
+  CHECK(price(*card, small_call("anthropic", "claude-sonnet-5")).pico_usd == 2'700'000'000);
+  CHECK(price(*card, small_call("openai", "house-model")).entry == "gpt-5.4");
 }
