@@ -54,7 +54,7 @@ def test_unknown_model_gets_a_price_from_rates_toml(scripted):
             assert told == []
             assert ">=" not in report
         if text == "hope = 1\n":
-            assert 'rates.toml:1: unknown field "hope"' in pair.logs(whole=True)
+            assert "rates.toml:1: unknown field" in pair.logs(whole=True)
             checked = pair.command("pricing", "check", rates_file)
             assert checked.returncode == 1
             assert 'rates.toml:1: unknown field "hope"' in checked.stderr
