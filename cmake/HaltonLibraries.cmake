@@ -37,8 +37,15 @@ function(hm_unit_tests folder)
   endif()
   add_executable(unit_${folder} ${sources})
   target_include_directories(unit_${folder} PRIVATE "${CMAKE_SOURCE_DIR}")
-  target_compile_definitions(unit_${folder} PRIVATE
-    HM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HM_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  # The path of the checkout only where it is used: everything else is then the same object in every
+  # checkout, and a compiler cache may share it.
+  foreach(source ${sources})
+    file(STRINGS "${source}" uses_path REGEX "HM_SOURCE_DIR" LIMIT_COUNT 1)
+    if(uses_path)
+      set_source_files_properties("${source}" PROPERTIES
+        COMPILE_DEFINITIONS "HM_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
+    endif()
+  endforeach()
   target_link_libraries(unit_${folder} PRIVATE ${ARG_LINK} dep::catch2_main hm_flags)
   add_test(NAME unit_${folder} COMMAND unit_${folder})
   set_tests_properties(unit_${folder} PROPERTIES TIMEOUT 300 LABELS unit)
