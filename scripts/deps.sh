@@ -21,7 +21,7 @@ packages_of() {
     test)
       echo catch2 clang-19 libclang-rt-19-dev clang-format-19 llvm-19 nodejs python3-pytest \
         python3-requests python3-httpx python3-certifi python3-h2 python3-brotli \
-        python3-zstandard nghttp2-client sqlite3 binutils git procps
+        python3-zstandard nghttp2-client sqlite3 binutils git procps systemd util-linux zsh fish
       ;;
     more) echo clang-tidy-19 ccache ;;
     *) die "There is no group '$1'." "use run, test, more or all" 2 ;;

@@ -15,6 +15,7 @@ import certificates  # noqa: E402
 import pair as pairs  # noqa: E402
 import scripted_origin  # noqa: E402
 import simulated_provider  # noqa: E402
+import user_manager as managers  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -67,6 +68,26 @@ def make_pair(tmp_path, request):
 def metered(make_pair, provider):
     """A started pair before the simulated provider."""
     return make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file).start()
+
+
+@pytest.fixture(scope="session")
+def can_have_managers():
+    """Skips, with the reason, where no user manager can be started."""
+    if reason := managers.why_not():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def manager(can_have_managers, request):
+    """A real systemd user manager for a throw-away user, the binaries in /opt/halton-meter."""
+    one = managers.UserManager(binaries=pairs.BIN)
+    try:
+        yield one.start()
+        report = getattr(request.node, "report_of_call", None)
+        if report is not None and report.failed:
+            print(one.logs())
+    finally:
+        one.stop()
 
 
 @pytest.fixture
