@@ -4,6 +4,7 @@ Every test has a home and a run folder of its own, free ports, loopback only. Wh
 the logs of its processes are part of the report.
 """
 
+import contextlib
 import pathlib
 import sys
 
@@ -44,24 +45,34 @@ def provider(tmp_path):
     server.close()
 
 
-@pytest.fixture
-def make_pair(tmp_path, request):
-    """make_pair(connect_to=..., ca_file=..., config=...) -> Pair, not started."""
+@contextlib.contextmanager
+def making_pairs(folder, failed):
+    """Yields make(...) -> Pair; at the end all are killed, and searched for a sanitizer's words."""
     made = []
 
     def make(**arguments):
-        made.append(pairs.Pair(tmp_path / f"pair{len(made)}", **arguments))
+        made.append(pairs.Pair(folder / f"pair{len(made)}", **arguments))
         return made[-1]
 
     yield make
-    report = getattr(request.node, "report_of_call", None)
     for one in made:
         one.kill_all()
-        if report is not None and report.failed:
+        if failed():
             print(f"\n=== {one.folder}\n{one.logs()}")
     found = [line for one in made for line in one.logs(whole=True).splitlines()
              if any(word in line for word in SANITIZER_WORDS)]
     assert found == [], "a sanitizer has found something"
+
+
+@pytest.fixture
+def make_pair(tmp_path, request):
+    """make_pair(connect_to=..., ca_file=..., config=...) -> Pair, not started."""
+    def failed():
+        report = getattr(request.node, "report_of_call", None)
+        return report is not None and report.failed
+
+    with making_pairs(tmp_path, failed) as make:
+        yield make
 
 
 @pytest.fixture
@@ -90,9 +101,8 @@ def manager(can_have_managers, request):
         one.stop()
 
 
-@pytest.fixture
-def scripted(make_pair, authority):
-    """scripted(handler, **origin options) -> (started pair, origin)."""
+@contextlib.contextmanager
+def scripting(make_pair, authority):
     origins = []
 
     def make(handler, config="", start=True, **options):
@@ -105,6 +115,23 @@ def scripted(make_pair, authority):
     yield make
     for origin in origins:
         origin.close()
+
+
+@pytest.fixture
+def scripted(make_pair, authority):
+    """scripted(handler, **origin options) -> (started pair, origin)."""
+    with scripting(make_pair, authority) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_scripted(tmp_path_factory, authority, request):
+    """As scripted, but its pairs live as long as the module: for many short cases."""
+    before = request.session.testsfailed
+    with making_pairs(tmp_path_factory.mktemp("shared"),
+                      lambda: request.session.testsfailed > before) as make_pair, \
+            scripting(make_pair, authority) as make:
+        yield make
 
 
 def everywhere(address, ports=(443,)):

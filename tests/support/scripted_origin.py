@@ -6,7 +6,8 @@
 
     with ScriptedOrigin(authority, handler) as origin: ...
 
-Whatever the client sent (plain, after decryption) is in `origin.sessions[n].received`.
+Whatever the client sent (plain, after decryption) is in `origin.sessions[n].received`, and what the
+handler sent in `.sent`.
 """
 
 import socket
@@ -22,6 +23,7 @@ class Session:
 
     def __init__(self):
         self.received = bytearray()
+        self.sent = bytearray()
         self.alpn = None
         self.tls_version = None
         self.server_name = None
@@ -92,7 +94,7 @@ class ScriptedOrigin:
                 wire.start_tls(self._context, server_side=True)
                 session.alpn, session.tls_version = wire.alpn, wire.tls.version()
             if self._recording:
-                wire.record = session.received
+                wire.record, wire.record_sent = session.received, session.sent
         except (OSError, ssl.SSLError) as error:
             session.handshake_error = error
             wire.close()

@@ -52,6 +52,10 @@ class WebSocket:
 
     def recv(self):
         """The next message as JSON; None at a close frame. Pings are passed over."""
+        text = self.recv_text()
+        return None if text is None else json.loads(text)
+
+    def recv_text(self):
         whole, packed = b"", False
         while True:
             first, second = self.wire.recv_exact(2)
@@ -73,7 +77,7 @@ class WebSocket:
                 break
         if packed:
             whole = self._unpacker.decompress(whole + b"\x00\x00\xff\xff")
-        return json.loads(whole)
+        return whole.decode()
 
 
 def accept(wire, deflate=True, headers=()):

@@ -26,7 +26,9 @@ class Wire:
         self.eof = None
         self.received_total = 0
         self.record = None  # set to a bytearray to keep every plain byte that came
+        self.record_sent = None  # likewise, that went
         self._buffer = bytearray()
+        self._early = bytearray()  # decrypted before anybody asked for it
         self._tls = None
         self._incoming = self._outgoing = None
         self._tls_lock = threading.Lock()
@@ -79,6 +81,8 @@ class Wire:
             self.sock.sendall(self._outgoing.read())
 
     def send(self, data):
+        if self.record_sent is not None:
+            self.record_sent += data
         if self._tls is None:
             self.sock.sendall(data)
             return
@@ -93,21 +97,26 @@ class Wire:
         """We say no more, the peer still may: close_notify (under TLS), then FIN."""
         if self._tls is not None:
             with self._send_lock:
-                with self._tls_lock:
-                    try:
-                        self._tls.unwrap()
-                    except ssl.SSLError:
-                        pass  # the peer's close_notify is not here yet: as it should be
+                self._say_goodbye()
                 self._flush_locked()
         self.sock.shutdown(socket.SHUT_WR)
 
+    def _say_goodbye(self):
+        with self._tls_lock:
+            try:
+                # OpenSSL's shutdown drops records that came in and were not read yet.
+                while data := self._tls.read(_SLICE):
+                    self._early += data
+            except ssl.SSLError:
+                pass
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError:
+                pass  # the peer's close_notify is not here yet: as it should be
+
     def send_close_notify(self):
         with self._send_lock:
-            with self._tls_lock:
-                try:
-                    self._tls.unwrap()
-                except ssl.SSLError:
-                    pass
+            self._say_goodbye()
             self._flush_locked()
 
     def fin(self):
@@ -146,6 +155,10 @@ class Wire:
             return data
         while True:
             with self._tls_lock:
+                if self._early:
+                    data = bytes(self._early)
+                    self._early.clear()
+                    return data
                 try:
                     data = self._tls.read(_SLICE)
                     if not data:
