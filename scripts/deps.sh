@@ -19,9 +19,10 @@ packages_of() {
         openssl python3
       ;;
     test)
-      echo catch2 clang-19 libclang-rt-19-dev clang-format-19 llvm-19 nodejs python3-pytest \
+      echo catch2 clang-19 libclang-rt-19-dev clang-format-19 llvm-19 nodejs npm python3-pytest \
         python3-requests python3-httpx python3-certifi python3-h2 python3-brotli \
-        python3-zstandard nghttp2-client sqlite3 binutils git procps systemd util-linux zsh fish
+        python3-zstandard nghttp2-client nghttp2-server sqlite3 binutils git procps systemd \
+        util-linux zsh fish
       ;;
     more) echo clang-tidy-19 ccache ;;
     *) die "There is no group '$1'." "use run, test, more or all" 2 ;;
@@ -42,6 +43,8 @@ done
 missing=()
 for group in "${groups[@]}"; do
   for package in $(packages_of "$group"); do
+    # Node from another source brings its npm along, and excludes Debian's.
+    [ "$package" = npm ] && command -v npm >/dev/null && continue
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$state" = installed ] || missing+=("$package")
   done

@@ -11,7 +11,7 @@ import h2.settings
 
 import calls
 import http1
-import provider_answers
+import provider_routes
 import simulated_provider
 
 
@@ -42,7 +42,7 @@ class H2Origin:
         host, target = headers[":authority"].split(":")[0], headers[":path"]
         with self._lock:
             self._calls += 1
-            answer = provider_answers.answer_for(
+            answer = provider_routes.answer_for(
                 host, headers[":method"], target, asked, self._calls,
                 int(headers.get("x-sim-status", "200")))
             if answer.endpoint:

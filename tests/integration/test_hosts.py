@@ -11,6 +11,7 @@ import certificates
 import database
 import pair as pairs
 import provider_answers
+import provider_routes
 import simulated_provider
 
 HOUSE, FAR = "llm.house.test", "llm.far.test"
@@ -35,7 +36,7 @@ shape = "openai"
 def service(tmp_path, monkeypatch):
     """The simulated provider, answering for two further hosts as well."""
     for host, path in ((HOUSE, CHAT), (FAR, "/v1/chat/completions")):
-        monkeypatch.setitem(provider_answers.ROUTES, (host, path), provider_answers.openai_chat)
+        monkeypatch.setitem(provider_routes.ROUTES, (host, path), provider_answers.openai_chat)
     server = simulated_provider.SimulatedProvider(
         tmp_path / "service", hosts=(*certificates.PROVIDER_HOSTS, HOUSE, FAR))
     yield server

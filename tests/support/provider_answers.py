@@ -1,4 +1,5 @@
-"""What the simulated providers answer: bodies in the shapes of the Anthropic and OpenAI APIs.
+"""What the simulated providers answer: bodies in the shapes of the Anthropic and OpenAI APIs; those of
+the Gemini API are in provider_gemini.py.
 
 Every usage figure follows from the number of the call alone, so that a test (or a reader of the
 ledger) knows what the meter must have seen. A figure never repeats the mistakes worth catching:
@@ -48,17 +49,17 @@ class Answer:
     headers: tuple = ()
 
 
-def _text(number):
+def text_of(number):
     return " ".join(WORDS[(number + step) % len(WORDS)] for step in range(3 + number % 17))
 
 
-def _json(value):
+def to_json(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _event(value, name=None):
     head = f"event: {name}\n".encode() if name else b""
-    return head + b"data: " + _json(value) + b"\n\n"
+    return head + b"data: " + to_json(value) + b"\n\n"
 
 
 # --- Anthropic -------------------------------------------------------------------------------
@@ -78,12 +79,12 @@ def anthropic_messages(number, request):
     figures, model = Figures.of_call(number), request.get("model", "claude-sonnet-4-5")
     message = {"id": f"msg_sim{number:08d}", "type": "message", "role": "assistant",
                "model": model, "content": [], "stop_reason": None, "stop_sequence": None}
-    text = _text(number)
+    text = text_of(number)
     answer = Answer(200, "application/json", endpoint="messages", model=model, figures=figures,
                     headers=(("request-id", f"req_sim{number:08d}"),))
     if not request.get("stream"):
         message["content"] = [{"type": "text", "text": text}]
-        answer.body = _json({**message, "stop_reason": "end_turn",
+        answer.body = to_json({**message, "stop_reason": "end_turn",
                              "usage": _anthropic_usage(figures)})
         return answer
     first = {**_anthropic_usage(figures), "output_tokens": 1}
@@ -107,14 +108,14 @@ def anthropic_messages(number, request):
 
 
 def anthropic_count_tokens(number, request):
-    return Answer(200, "application/json", _json({"input_tokens": 11 + number}),
+    return Answer(200, "application/json", to_json({"input_tokens": 11 + number}),
                   endpoint="messages.count_tokens", model=request.get("model", ""),
                   figures=Figures(0, 0))
 
 
 def anthropic_error(status, kind, message):
     return Answer(status, "application/json",
-                  _json({"type": "error", "error": {"type": kind, "message": message},
+                  to_json({"type": "error", "error": {"type": kind, "message": message},
                          "request_id": "req_sim_error"}), endpoint="messages",
                   figures=Figures(0, 0))
 
@@ -144,9 +145,9 @@ def openai_chat(number, request):
                     figures=figures, headers=(("x-request-id", f"req_sim{number:08d}"),))
     base = {"id": f"chatcmpl-sim{number:08d}", "created": 1790000000 + number, "model": model,
             "service_tier": "default", "system_fingerprint": "fp_sim"}
-    text = _text(number)
+    text = text_of(number)
     if not request.get("stream"):
-        answer.body = _json({**base, "object": "chat.completion",
+        answer.body = to_json({**base, "object": "chat.completion",
                              "choices": [{"index": 0, "finish_reason": "stop", "logprobs": None,
                                           "message": {"role": "assistant", "content": text,
                                                       "refusal": None}}],
@@ -187,13 +188,13 @@ def openai_responses(number, request):
                 "created_at": 1790000000 + number, "status": "in_progress", "background": False,
                 "error": None, "incomplete_details": None, "model": model, "output": [],
                 "service_tier": "default", "tools": [], "usage": None, "metadata": {}}
-    text = _text(number)
+    text = text_of(number)
     item = {"type": "message", "id": f"msg_sim{number:08d}", "status": "completed",
             "role": "assistant",
             "content": [{"type": "output_text", "text": text, "annotations": []}]}
     done = {**response, "status": "completed", "output": [item], "usage": usage}
     if not request.get("stream"):
-        answer.body = _json(done)
+        answer.body = to_json(done)
         return answer
     values = [{"type": "response.created", "response": response},
               {"type": "response.in_progress", "response": response}]
@@ -210,7 +211,7 @@ def openai_embeddings(number, request):
     model, tokens = request.get("model", "text-embedding-3-small"), 5 + number % 211
     vector = [round(((number * 31 + step * 17) % 2000 - 1000) / 1000, 3) for step in range(256)]
     return Answer(200, "application/json",
-                  _json({"object": "list",
+                  to_json({"object": "list",
                          "data": [{"object": "embedding", "index": 0, "embedding": vector}],
                          "model": model, "usage": {"prompt_tokens": tokens,
                                                    "total_tokens": tokens}}),
@@ -219,44 +220,6 @@ def openai_embeddings(number, request):
 
 def openai_error(status, kind, code, message):
     return Answer(status, "application/json",
-                  _json({"error": {"message": message, "type": kind, "param": None,
+                  to_json({"error": {"message": message, "type": kind, "param": None,
                                    "code": code}}),
                   endpoint="chat.completions", figures=Figures(0, 0))
-
-
-ROUTES = {
-    ("api.anthropic.com", "/v1/messages"): anthropic_messages,
-    ("api.anthropic.com", "/v1/messages/count_tokens"): anthropic_count_tokens,
-    ("api.openai.com", "/v1/chat/completions"): openai_chat,
-    ("api.openai.com", "/v1/responses"): openai_responses,
-    ("api.openai.com", "/v1/embeddings"): openai_embeddings,
-}
-
-ERRORS = {
-    ("api.anthropic.com", 401): ("authentication_error", None, "invalid x-api-key"),
-    ("api.anthropic.com", 429): ("rate_limit_error", None, "Number of requests exceeded."),
-    ("api.anthropic.com", 529): ("overloaded_error", None, "Overloaded"),
-    ("api.openai.com", 401): ("invalid_request_error", "invalid_api_key", "Incorrect API key"),
-    ("api.openai.com", 429): ("requests", "rate_limit_exceeded", "Rate limit reached."),
-    ("api.openai.com", 500): ("server_error", None, "The server had an error."),
-}
-
-
-def answer_for(host, method, path, request, number, wanted_status=200):
-    """The answer to one request; 404 in the provider's own shape for what is not known."""
-    if wanted_status != 200:
-        kind, code, message = ERRORS.get((host, wanted_status),
-                                         ("api_error", None, "simulated error"))
-        answer = (anthropic_error(wanted_status, kind, message) if host == "api.anthropic.com"
-                  else openai_error(wanted_status, kind, code, message))
-        route = ROUTES.get((host, path.split("?")[0]))
-        answer.endpoint = route(number, request).endpoint if route else ""
-        answer.model = request.get("model", "")
-        return answer
-    if method == "GET" and path == "/v1/models":
-        return Answer(200, "application/json", _json({"object": "list", "data": []}))
-    route = ROUTES.get((host, path.split("?")[0]))
-    if route is None or method != "POST":
-        return Answer(404, "application/json",
-                      _json({"error": {"message": f"no {method} {path}", "type": "not_found"}}))
-    return route(number, request)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A simulated LLM provider: api.anthropic.com and api.openai.com on a loopback port, real TLS.
+"""A simulated LLM provider: api.anthropic.com, api.openai.com and generativelanguage.googleapis.com on a
+loopback port, real TLS.
 
 Python standard library and the `openssl` command line only. Usage figures follow from the number
 of the call; every call is written to a ledger (JSON lines) that tests compare with the meter's rows.
@@ -28,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import certificates  # noqa: E402
 import http1  # noqa: E402
-import provider_answers  # noqa: E402
+import provider_routes  # noqa: E402
 import wire as wires  # noqa: E402
 
 try:
@@ -177,8 +178,8 @@ class SimulatedProvider:
             asked = {}
         if not isinstance(asked, dict):
             asked = {}
-        answer = provider_answers.answer_for(host, request.method, request.target, asked, number,
-                                             int(request.header("x-sim-status", "200")))
+        answer = provider_routes.answer_for(host, request.method, request.target, asked, number,
+                                            int(request.header("x-sim-status", "200")))
         self._write_ledger(number, host, request, asked, answer)
         encoding = self._encoding(request)
         framing = request.header("x-sim-framing") or \
@@ -241,7 +242,8 @@ class SimulatedProvider:
         cut = request.header("x-sim-cut")
         line = {"call": number, "host": host, "path": request.target,
                 "endpoint": answer.endpoint, "model": answer.model,
-                "requested_model": asked.get("model"), "stream": bool(asked.get("stream")),
+                "requested_model": asked.get("model"),
+                "stream": bool(asked.get("stream")) or answer.events is not None,
                 "status": answer.status, "complete": answer.complete and not cut,
                 **dataclasses.asdict(answer.figures)}
         with self._lock, self._ledger_path.open("a") as file:

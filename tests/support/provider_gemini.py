@@ -1,0 +1,73 @@
+"""What the simulated Gemini API answers: generateContent, its stream and countTokens.
+
+Usage has Google's own rules: cached tokens are part of the prompt, thoughts stand beside the
+candidates' tokens, every chunk of a stream repeats the figures so far.
+"""
+
+import re
+
+import provider_answers as answers
+
+HOST = "generativelanguage.googleapis.com"
+_PATH = re.compile(r"/v1\w*/models/([^/:]+)(?::|%3A)(\w+)$")
+
+
+def _usage(figures, candidates):
+    """As far as the stream is: the prompt's figures are there from the first chunk on."""
+    prompt = figures.input_tokens + figures.cache_read_tokens
+    usage = {"promptTokenCount": prompt, "candidatesTokenCount": candidates,
+             "totalTokenCount": prompt + candidates + figures.thinking_tokens,
+             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}]}
+    if figures.cache_read_tokens:
+        usage["cachedContentTokenCount"] = figures.cache_read_tokens
+    if figures.thinking_tokens:
+        usage["thoughtsTokenCount"] = figures.thinking_tokens
+    return usage
+
+
+def _chunk(number, model, text, usage, last):
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
+    if last:
+        candidate["finishReason"] = "STOP"
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model,
+            "responseId": f"gemini-sim{number:08d}"}
+
+
+def _generate(number, model, endpoint, streamed):
+    figures = answers.Figures.of_call(number)
+    figures.cache_write_5m_tokens = figures.cache_write_1h_tokens = 0
+    candidates = figures.output_tokens - figures.thinking_tokens
+    answer = answers.Answer(200, "application/json; charset=UTF-8", endpoint=endpoint,
+                            model=model, figures=figures)
+    text = answers.text_of(number)
+    if not streamed:
+        answer.body = answers.to_json(_chunk(number, model, text, _usage(figures, candidates),
+                                             True))
+        return answer
+    words = text.split(" ")
+    answer.events = []
+    for at, word in enumerate(words, 1):
+        chunk = _chunk(number, model, word + " ",
+                       _usage(figures, candidates * at // len(words)), at == len(words))
+        answer.events.append(b"data: " + answers.to_json(chunk) + b"\r\n\r\n")
+    answer.content_type = "text/event-stream"
+    return answer
+
+
+def _count(number, model):
+    return answers.Answer(200, "application/json; charset=UTF-8",
+                          answers.to_json({"totalTokens": 7 + number}), endpoint="count_tokens",
+                          model=model, figures=answers.Figures(0, 0))
+
+
+def route(path):
+    """The function that answers a POST to this path, or None."""
+    match = _PATH.match(path)
+    if match is None:
+        return None
+    model, verb = match.groups()
+    return {"generateContent": lambda number, _: _generate(number, model, "generate_content",
+                                                           False),
+            "streamGenerateContent": lambda number, _: _generate(
+                number, model, "stream_generate_content", True),
+            "countTokens": lambda number, _: _count(number, model)}.get(verb)
