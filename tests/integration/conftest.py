@@ -27,6 +27,18 @@ def pytest_collection_modifyitems(items):
                                 "(cmake --build --preset dev) or set HM_BIN_DIR")
 
 
+CLOSING_WORDS = pytest.StashKey()
+
+
+def pytest_configure(config):
+    config.stash[CLOSING_WORDS] = []  # lines that a module wants at the end of the run
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash[CLOSING_WORDS]:
+        terminalreporter.write_line(line)
+
+
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
                    "WARNING: ThreadSanitizer")
 
@@ -125,12 +137,18 @@ def scripted(make_pair, authority):
 
 
 @pytest.fixture(scope="module")
-def shared_scripted(tmp_path_factory, authority, request):
-    """As scripted, but its pairs live as long as the module: for many short cases."""
+def shared_pair(tmp_path_factory, request):
+    """As make_pair, but its pairs live as long as the module: for many short cases."""
     before = request.session.testsfailed
     with making_pairs(tmp_path_factory.mktemp("shared"),
-                      lambda: request.session.testsfailed > before) as make_pair, \
-            scripting(make_pair, authority) as make:
+                      lambda: request.session.testsfailed > before) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_scripted(shared_pair, authority):
+    """As scripted, for as long as the module."""
+    with scripting(shared_pair, authority) as make:
         yield make
 
 

@@ -7,6 +7,7 @@ import threading
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 
 import calls
@@ -68,7 +69,14 @@ class _Connection:
         self._h2.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: self._table_size})
         self._wire.send(self._h2.data_to_send())
         while data := self._wire.recv():
-            for event in self._h2.receive_data(data):
+            try:
+                events = self._h2.receive_data(data)
+            except h2.exceptions.ProtocolError:
+                self._wire.send(self._h2.data_to_send())  # GOAWAY
+                self._wire.half_close()
+                self._wire.recv_all()
+                return
+            for event in events:
                 self._on(event)
             for stream in list(self._queues):
                 self._send_some(stream)
@@ -109,7 +117,7 @@ class _Connection:
         rest = self._queues[stream]
         size = min(len(rest), self._h2.local_flow_control_window(stream),
                    self._h2.max_outbound_frame_size)
-        while size:
+        while size > 0:  # a window can be below zero (RFC 9113 6.9.2)
             self._h2.send_data(stream, rest[:size])
             rest = rest[size:]
             size = min(len(rest), self._h2.local_flow_control_window(stream),

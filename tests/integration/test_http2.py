@@ -3,10 +3,8 @@
 import json
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 
 import h2.connection
 import h2.events
@@ -14,6 +12,7 @@ import pytest
 
 import calls
 import database
+import forwarder
 import h2_origin
 import pair as pairs
 
@@ -81,54 +80,18 @@ def test_errors_over_h2(scripted):
     assert row["error_class"] == "rate_limit"
 
 
-class Forwarder:
-    """A port whose every connection is one tunnel of the pair, for clients that know no proxy."""
-
-    def __init__(self, pair, host):
-        self._pair, self._host = pair, host
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            tunnel = socket.create_connection(("127.0.0.1", self._pair.edge_port))
-            tunnel.sendall(f"CONNECT {self._host}:443 HTTP/1.1\r\n\r\n".encode())
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += tunnel.recv(1)
-            for source, sink in ((client, tunnel), (tunnel, client)):
-                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _copy(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self):
-        self._listener.close()
-
-
 def h2load(pair, tmp_path, body, number, clients, streams):
     """So many calls over so many connections, each with so many streams at once; all succeed."""
     if not shutil.which("h2load"):
         pytest.skip("no h2load here")
     (tmp_path / "body.json").write_bytes(body)
-    forwarder = Forwarder(pair, calls.HOST)
+    forward = forwarder.Forwarder(pair, calls.HOST)
     told = subprocess.run(
         ["h2load", "-n", str(number), "-c", str(clients), "-m", str(streams), "-d",
          tmp_path / "body.json", "-H", "content-type: application/json",
-         f"--connect-to={forwarder.address}", URL],
+         f"--connect-to={forward.address}", URL],
         capture_output=True, text=True, timeout=120 * pairs.SLOW)
-    forwarder.close()
+    forward.close()
     assert told.returncode == 0, told.stderr
     assert f"{number} succeeded, 0 failed, 0 errored, 0 timeout" in told.stdout, told.stdout
 

@@ -9,12 +9,12 @@ import h2.settings
 class Peer:
     """`events` are those not yet taken; DATA is acknowledged at once, windows are h2's defaults."""
 
-    def __init__(self, wire, client, settings=None):
+    def __init__(self, wire, client, settings=None, strict=False):
+        """strict: heads are held to the rules; extended CONNECT breaks those this version knows."""
         self.wire = wire
         self.h2 = h2.connection.H2Connection(config=h2.config.H2Configuration(
             client_side=client, header_encoding="utf-8",
-            # Extended CONNECT has pseudo headers that this version of h2 does not know yet.
-            validate_inbound_headers=False, validate_outbound_headers=False))
+            validate_inbound_headers=strict, validate_outbound_headers=strict))
         self.events = []
         self.h2.initiate_connection()
         if settings:
