@@ -54,6 +54,10 @@ void Session::apply(Event event) {
       return dial();
     case Command::await_hello:
       return await_hello();
+    case Command::drop_origin:
+      return origin_.close();
+    case Command::redial:
+      return redial();
     case Command::shake_origin:
       return shake_origin();
     case Command::answer_client:
@@ -144,6 +148,10 @@ void Session::refuse() {
 
 void Session::dial() {
   client_.drop_tls();
+  redial();
+}
+
+void Session::redial() {
   origin_.drop_tls();
   origin_.close();
   dialer_.dial(facts_.host, port_,

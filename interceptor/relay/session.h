@@ -73,6 +73,7 @@ class Session final : private Side::Owner, private RecordSink {
   void take_ask(const wire::ConnectHead& head);
   void answer_knock();
   void dial();
+  void redial();
   void on_dialled(Result<net::TcpSocket> socket);
   void await_hello();
   void save_hello(Bytes bytes);

@@ -120,7 +120,7 @@ void Session::on_side_fin(Side& side) {
       return end_direction(side);
     case State::awaiting_hello:
       if (from_client && saved_.empty()) return apply(Event::ended);  // a connection never used
-      return from_client ? doubt("not_tls") : apply(Event::ended);
+      return from_client ? doubt("not_tls") : apply(Event::origin_gone);
     case State::shaking_origin:
       if (from_client) return apply(Event::ended);
       miss_reason_ = "origin_handshake_failed";
@@ -174,7 +174,7 @@ void Session::on_side_broken(Side& side, Error error) {
     miss_detail_ = describe(error);
     return apply(Event::origin_unfit);
   }
-  if (!from_client && state == State::awaiting_hello) return apply(Event::ended);
+  if (!from_client && state == State::awaiting_hello) return apply(Event::origin_gone);
   const bool past_our_answer = state == State::answering_client || state == State::relaying;
   if (from_client && past_our_answer && client_.secure() && client_.engine().client_refusal()) {
     note_refusal(alert_name(client_.engine().peer_alert()));  // TLS 1.3: after the handshake

@@ -74,6 +74,7 @@ void Session::shake_origin() {
       tls::Engine::towards_origin(context_.origin_side, facts_.host, client_.engine().hello().alpn);
   origin_.start_tls(std::move(engine));
   origin_.hold_plaintext();
+  origin_.start_reading();
   origin_.drive_handshake();
 }
 

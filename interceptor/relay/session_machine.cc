@@ -17,8 +17,20 @@ Command SessionMachine::on(Event event) {
       return enter(State::closed, Command::refuse);
 
     case State::awaiting_hello:  // the origin's connection is still untouched
-      if (event == Event::hello_fit) return enter(State::shaking_origin, Command::shake_origin);
-      return enter(State::raw, Command::splice);
+      if (event == Event::origin_gone) {
+        origin_gone_ = true;
+        return Command::drop_origin;
+      }
+      if (event == Event::hello_fit) {
+        return origin_gone_ ? enter(State::redialing, Command::redial)
+                            : enter(State::shaking_origin, Command::shake_origin);
+      }
+      return origin_gone_ ? enter(State::dialing_raw, Command::dial_again)
+                          : enter(State::raw, Command::splice);
+
+    case State::redialing:
+      if (event == Event::connected) return enter(State::shaking_origin, Command::shake_origin);
+      return enter(State::closed, Command::refuse);
 
     case State::shaking_origin:  // the origin has seen a hello of ours: a detour needs a new dial
       if (event == Event::origin_fit) return enter(State::answering_client, Command::answer_client);
@@ -50,6 +62,8 @@ const char* name_of(State state) {
       return "dialing";
     case State::awaiting_hello:
       return "awaiting_hello";
+    case State::redialing:
+      return "redialing";
     case State::shaking_origin:
       return "shaking_origin";
     case State::answering_client:

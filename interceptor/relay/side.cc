@@ -72,6 +72,8 @@ void Side::send_close_notify() {
 
 bool Side::flush() {
   ByteQueue& outgoing = engine_->outgoing();
+  // Our FIN has gone out: what TLS would still say of itself (a close_notify) nobody can hear.
+  if (stream_.write_ended()) outgoing.clear();
   while (!outgoing.empty()) {
     const Bytes run = outgoing.front();
     if (const auto written = stream_.write(run); !written) {

@@ -56,6 +56,35 @@ TEST_CASE("before the client is answered every doubt becomes a raw tunnel") {
   }
 }
 
+TEST_CASE("an origin that ends before the hello is dialled again when it comes") {
+  const Step gone{Event::origin_gone, Command::drop_origin, State::awaiting_hello};
+  SECTION("a hello that we may answer") {
+    play({kAsk,
+          kConnected,
+          gone,
+          {Event::hello_fit, Command::redial, State::redialing},
+          {Event::connected, Command::shake_origin, State::shaking_origin},
+          kOrigin});
+  }
+  SECTION("and is not there") {
+    play({kAsk,
+          kConnected,
+          gone,
+          {Event::hello_fit, Command::redial, State::redialing},
+          {Event::dial_failed, Command::refuse, State::closed}});
+  }
+  SECTION("one that we may not answer") {
+    play({kAsk,
+          kConnected,
+          gone,
+          {Event::hello_doubt, Command::dial_again, State::dialing_raw},
+          {Event::connected, Command::splice, State::raw}});
+  }
+  SECTION("a client that leaves") {
+    play({kAsk, kConnected, gone, {Event::ended, Command::close, State::closed}});
+  }
+}
+
 TEST_CASE("an origin that cannot be reached is a 502, not a reset") {
   play({kAsk, {Event::dial_failed, Command::refuse, State::closed}});
   play({{Event::other_host, Command::dial, State::dialing_raw},

@@ -305,6 +305,15 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
     CHECK(client.goodbye);
     REQUIRE(world.until([&] { return later.end; }));
   }
+  SECTION("idle, and ended by its client's half") {
+    client.half_close();
+    REQUIRE(world.until([&] { return origin.end; }));
+    world.acceptor->drain();
+    REQUIRE(world.until([&] { return world.idle(); }));
+    REQUIRE(world.until([&] { return client.end || client.reset; }));
+    CHECK(client.goodbye);
+    CHECK(!client.reset);
+  }
   SECTION("a call under way, metered or not") {
     const std::string question =
         GENERATE(as<std::string>(), kQuestion,
