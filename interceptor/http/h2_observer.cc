@@ -71,6 +71,7 @@ struct H2Observer::Parts {
     bool request_ended = false;
     bool answered = false;  // the final head was told
     bool upgraded = false;
+    bool client_done = false;           // END_STREAM of the client's, upgraded or not
     std::optional<uint64_t> announced;  // content-length of the response
     uint64_t received = 0;
     std::string held;  // from the client, for CONNECT before its answer
@@ -162,6 +163,7 @@ Result<void> H2Observer::Parts::Direction::on_data_end(StreamId stream) {
   Stream* found = parts.find(stream);
   if (found == nullptr) return {};
   if (from == From::client) {
+    found->client_done = true;
     parts.end_request(*found);
   } else {
     parts.end_response(stream, *found);
@@ -284,6 +286,8 @@ void H2Observer::Parts::on_response_data(Stream& stream, Bytes data) {
 }
 
 void H2Observer::Parts::end_response(StreamId id, const Stream& stream) {
+  if (stream.upgraded)
+    return end(id, stream.client_done ? EndKind::client_abort : EndKind::complete);
   const bool whole = stream.answered && (!stream.announced || *stream.announced == stream.received);
   end(id, whole ? EndKind::complete : EndKind::eof_early);
 }

@@ -9,8 +9,9 @@
 // ends the streams that it says were not processed as reset, and later ones are not told.
 //
 // Extended CONNECT (RFC 8441) is told as method CONNECT with a header ":protocol"; after a 2xx,
-// DATA of both directions are upgraded bytes, and END_STREAM of the origin ends the exchange as
-// complete. What an eager client sends before the answer is held, up to max_head a connection.
+// DATA of both directions are upgraded bytes, and END_STREAM of the origin ends the exchange: as
+// client_abort if the client's came first, else as complete. What an eager client sends before the
+// answer is held, up to max_head a connection.
 //
 // Pushed streams, requests without a method or path, and streams beyond max_streams are read past
 // and not told; the last two are counted (h2.malformed_requests, h2.streams_ignored). Their header

@@ -49,6 +49,7 @@ void CallMeter::request_end() {
 
 void CallMeter::response_head(const http::ResponseHead& head) {
   start_us_ = request_end_us_.value_or(head_at_us_);
+  to_response_head_us_ = clock_.steady_us() - *start_us_;
   base_.http_status = head.status;
   base_.provider_request_id = provider_request_id(head);
   cf_ray_ = clean_word(head.header("cf-ray"));
@@ -82,6 +83,7 @@ CallRecord CallMeter::make_record() {
   record.duration_us =
       clock_.steady_us() - start_us_.value_or(request_end_us_.value_or(head_at_us_));
 
+  if (start_us_ && !record.ttfb_us) record.ttfb_us = to_response_head_us_;
   fill_attribution(record, facts_.attribution);
   fill_request(record);
   return record;

@@ -4,7 +4,8 @@
 // the headers is worth keeping.
 //
 // Times: duration and time to first byte count from the last byte of the request, or from its head
-// if the response began before the upload ended. Bytes are those of the bodies as on the wire.
+// if the response began before the upload ended. The first byte is that of the body, or of the head
+// when no body came. Bytes are those of the bodies as on the wire.
 //
 // Lives on the relay loop, owned by the ConnectionMeter. The references given must outlive it.
 #pragma once
@@ -69,6 +70,7 @@ class CallMeter {
   int64_t head_at_us_ = 0;  // steady
   std::optional<int64_t> request_end_us_;
   std::optional<int64_t> start_us_;  // what duration counts from, once the response began
+  int64_t to_response_head_us_ = 0;
 };
 
 }  // namespace hm::meter

@@ -149,8 +149,9 @@ void SocketMeter::on_message_end(bool from_client, uint64_t wire_bytes) {
   }
 }
 
-void SocketMeter::on_close(bool from_client, std::optional<uint16_t>) {
+void SocketMeter::on_close(bool from_client, std::optional<uint16_t> code) {
   if (!closed_by_client_) closed_by_client_ = from_client;
+  if (!from_client) close_code_ = code;
 }
 
 void SocketMeter::on_client_message() {
@@ -421,6 +422,7 @@ void SocketMeter::settle(CallRecord& record, const Turn& turn, Ending ending,
       return;
     case Ending::origin_closed:
       fill_error(record, draft.error, "network", std::nullopt);
+      if (close_code_) record.provider_error_code = "close_" + std::to_string(*close_code_);
       record.status = CallStatus::truncated;
       record.incomplete_reason = "truncated";
       return;

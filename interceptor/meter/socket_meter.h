@@ -133,6 +133,7 @@ class SocketMeter final : private http::WebSocketEvents {
   int64_t loose_up_ = 0;            // bytes of messages that belong to no turn so far
   int64_t loose_down_ = 0;
   std::optional<bool> closed_by_client_;  // who sent the first close frame
+  std::optional<uint16_t> close_code_;    // the origin's
 };
 
 }  // namespace hm::meter

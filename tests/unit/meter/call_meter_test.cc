@@ -126,6 +126,7 @@ TEST_CASE("a request that was never answered", "[call_meter]") {
     meter.on_exchange_end(1, end);
     const CallRecord record = only(kept);
     CHECK(record.model == "m");
+    CHECK_FALSE(record.ttfb_us);
     CHECK_FALSE(record.http_status);
     CHECK_FALSE(record.tokens_complete);
     const bool client = end == EndKind::client_abort;
@@ -184,6 +185,25 @@ TEST_CASE("times, bytes, headers and attribution", "[call_meter]") {
   CHECK(record.attribution.project == "p");
   CHECK(record.attribution.client_name == "claude-cli");
   CHECK(record.attribution.client_version == "2.1");
+}
+
+TEST_CASE("the first byte of an answer without a body is its head's", "[call_meter]") {
+  const int status = GENERATE(204, 429);
+  KeptRecords kept;
+  ManualClock clock;
+  meter::ConnectionFacts facts;
+  facts.host = kAnthropic;
+  meter::ConnectionMeter meter(*meter::provider_for_host(kAnthropic), facts, clock, kept);
+  meter.on_request_head(1, {"POST", "/v1/messages", "", "1.1", {}});
+  meter.on_request_end(1);
+  clock.advance_us(1500);
+  meter.on_response_head(1, {status, "1.1", {{"content-length", "0"}}});
+  clock.advance_us(700);
+  meter.on_exchange_end(1, EndKind::complete);
+  const CallRecord record = only(kept);
+  CHECK(record.ttfb_us == 1500);
+  CHECK(record.duration_us == 2200);
+  CHECK(record.bytes_down == 0);
 }
 
 TEST_CASE("modes and kinds", "[call_meter]") {

@@ -174,11 +174,14 @@ TEST_CASE("open turns at a socket's end", "[socket]") {
   const std::string normal("\x03\xe8", 2);
   const SocketLine client_close{true, frame(8, normal, {true, true, 0}), true};
   const SocketLine origin_close{false, frame(8, normal), true};
+  const SocketLine origin_fails{false, frame(8, std::string("\x03\xf3", 2) + "oops"), true};
+  const SocketLine origin_says_nothing{false, frame(8, ""), true};
   struct Row {
     const char* name;
     std::vector<SocketLine> more;
     EndKind end;
     bool by_client;
+    const char* code = "";
   };
   const std::vector<Row> rows = {
       {"the client hangs up", {}, EndKind::client_abort, true},
@@ -186,7 +189,13 @@ TEST_CASE("open turns at a socket's end", "[socket]") {
       {"cut", {}, EndKind::eof_early, false},
       {"reset", {}, EndKind::reset, false},
       {"the client closes", {client_close, origin_close}, EndKind::complete, true},
-      {"the origin closes", {origin_close, client_close}, EndKind::client_abort, false},
+      {"the origin closes",
+       {origin_close, client_close},
+       EndKind::client_abort,
+       false,
+       "close_1000"},
+      {"the origin fails", {origin_fails}, EndKind::complete, false, "close_1011"},
+      {"without a code", {origin_says_nothing}, EndKind::complete, false},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -200,6 +209,7 @@ TEST_CASE("open turns at a socket's end", "[socket]") {
     CHECK(record.error_class == (row.by_client ? "" : "network"));
     CHECK(record.status == (row.by_client ? CallStatus::cancelled : CallStatus::truncated));
     CHECK(record.incomplete_reason == (row.by_client ? "client_abort" : "truncated"));
+    CHECK(record.provider_error_code == row.code);
     CHECK(record.response_id == "r1");
     CHECK(record.model == "gpt-5.5");
   }
