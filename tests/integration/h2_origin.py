@@ -63,6 +63,7 @@ class _Connection:
         self._table_size = table_size
         self._requests = {}  # stream: (headers, body)
         self._queues = {}    # stream: bytes still to send
+        self._held = {}      # the same, until the client asks for /release
 
     def serve(self):
         self._h2.initiate_connection()
@@ -94,8 +95,14 @@ class _Connection:
         elif isinstance(event, h2.events.StreamReset):
             self._requests.pop(event.stream_id, None)
             self._queues.pop(event.stream_id, None)
+            self._held.pop(event.stream_id, None)
 
     def _answer(self, stream, headers, body):
+        if headers[":path"] == "/release":
+            for held, rest in self._held.items():
+                self._queues[held] = self._queues.get(held, b"") + rest
+            self._held.clear()
+            return self._h2.send_headers(stream, [(":status", "204")], end_stream=True)
         answer = self._origin.answer(headers, bytes(body))
         encoding = "gzip" if "gzip" in headers.get("accept-encoding", "") else "identity"
         encoder = simulated_provider.ENCODERS[encoding]()
@@ -106,12 +113,13 @@ class _Connection:
         if encoding != "identity":
             told.append(("content-encoding", encoding))
         self._h2.send_headers(stream, told)
-        # x-sim-hold leaves the stream open behind its first half, for a client that will cancel it.
+        # x-sim-hold leaves the stream open behind its first half, until the client cancels it or asks
+        # for /release.
         whole = b"".join(pieces) + encoder.end()
         if "x-sim-hold" in headers:
-            self._h2.send_data(stream, whole[:len(whole) // 2])
-        else:
-            self._queues[stream] = whole
+            self._held[stream] = whole[len(whole) // 2:]
+            whole = whole[:len(whole) // 2]
+        self._queues[stream] = whole
 
     def _send_some(self, stream):
         rest = self._queues[stream]
@@ -124,5 +132,6 @@ class _Connection:
                        self._h2.max_outbound_frame_size)
         self._queues[stream] = rest
         if not rest:
-            self._h2.end_stream(stream)
+            if stream not in self._held:
+                self._h2.end_stream(stream)
             del self._queues[stream]

@@ -9,27 +9,8 @@ import pytest
 
 import calls
 import http1
+from calls import answering, figures, numbered
 from conftest import everywhere
-
-
-def answering(*answers):
-    """A handler that answers each request on a connection with the next of these bytes."""
-    def handler(wire):
-        for answer in answers:
-            if http1.read_request(wire) is None:
-                return
-            wire.send(answer)
-        wire.recv_all()
-    return handler
-
-
-def numbered(count):
-    """Answers with different usage: (10, 1), (20, 2), ..."""
-    return [calls.response_bytes(calls.chat_answer(10 * n, n)) for n in range(1, count + 1)]
-
-
-def figures(rows):
-    return [(row["input_tokens"], row["output_tokens"]) for row in rows]
 
 
 @pytest.mark.smoke

@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 
-import h2.connection
-import h2.events
 import pytest
 
 import calls
 import database
 import forwarder
 import h2_origin
+from h2_client import Client
 import pair as pairs
 
 PROGRAMS = pathlib.Path(pairs.ROOT) / "tests" / "support" / "clients"
@@ -117,46 +116,6 @@ def test_memory_stays_flat_with_500_streams_at_once(scripted, tmp_path):
     print(f"resident: {before} KiB after 500 calls, {after} KiB after 2000")
     # A sanitizer keeps what was freed for a while.
     assert after < before + 16 * 1024 * (1 if pairs.SLOW == 1 else 16)
-
-
-class Client:
-    """A client of our own on python3-h2, to cancel and to interleave at will."""
-
-    def __init__(self, wire):
-        self.wire, self.h2 = wire, h2.connection.H2Connection()
-        self.bodies, self.open = {}, set()
-        self.h2.initiate_connection()
-        self.flush()
-
-    def flush(self):
-        if out := self.h2.data_to_send():
-            self.wire.send(out)
-
-    def post(self, body, headers=()):
-        stream = self.h2.get_next_available_stream_id()
-        self.h2.send_headers(stream, [(":method", "POST"), (":scheme", "https"),
-                                      (":authority", calls.HOST), (":path", calls.CHAT),
-                                      ("content-type", "application/json"), *headers])
-        # In small pieces, so that uploads of several streams mix.
-        for at in range(0, len(body), 20):
-            self.h2.send_data(stream, body[at:at + 20])
-        self.h2.end_stream(stream)
-        self.bodies[stream] = b""
-        self.open.add(stream)
-        return stream
-
-    def read_until(self, condition):
-        while not condition():
-            data = self.wire.recv()
-            assert data, "the connection ended too soon"
-            for event in self.h2.receive_data(data):
-                if isinstance(event, h2.events.DataReceived):
-                    self.bodies[event.stream_id] += event.data
-                    self.h2.acknowledge_received_data(event.flow_controlled_length,
-                                                      event.stream_id)
-                elif isinstance(event, h2.events.StreamEnded):
-                    self.open.discard(event.stream_id)
-            self.flush()
 
 
 def test_cancelled_among_others(scripted):

@@ -9,7 +9,6 @@ import pytest
 import calls
 import http1
 import pair as pairs
-import wire as wires
 
 
 @pytest.mark.smoke
@@ -108,48 +107,3 @@ def test_leaf_is_for_the_name_and_strict_enough(metered):
     key = metered.home / "ca" / "ca-key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_origin_that_wants_a_client_certificate(scripted, authority):
-    """We cannot show the client's certificate: the connection goes raw and the client's own works."""
-    def tune(context):
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(str(authority.cert))
-
-    def handler(wire):
-        assert wire.tls.getpeercert()
-        http1.read_request(wire)
-        wire.send(calls.response_bytes(calls.chat_answer()))
-
-    pair, _ = scripted(handler, tune=tune)
-    cert, key = authority.leaf(["a-client.example"], name="client")
-    context = wires.client_context(authority.cert)
-    context.load_cert_chain(str(cert), str(key))
-    with pair.tunnel(calls.HOST) as wire:
-        wire.start_tls(context, server_hostname=calls.HOST)
-        assert calls.post(wire).status == 200
-    assert pair.misses()
-
-
-@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-@pytest.mark.parametrize("side", ["client", "origin"])
-def test_tls_versions(scripted, version, side):
-    """A client or an origin that speaks only TLS 1.2, or only 1.3."""
-    only = ssl.TLSVersion[version]
-
-    def fix(context):
-        context.minimum_version = context.maximum_version = only
-
-    def handler(wire):
-        http1.read_request(wire)
-        wire.send(calls.response_bytes(calls.chat_answer()))
-        wire.recv_all()
-
-    pair, _ = scripted(handler, tune=fix if side == "origin" else None)
-    context = wires.client_context(pair.ca_file, ["http/1.1"])
-    if side == "client":
-        fix(context)
-    with pair.tunnel(calls.HOST) as wire:
-        wire.start_tls(context, server_hostname=calls.HOST)
-        assert calls.post(wire).status == 200
-    assert len(pair.rows(1)) == 1

@@ -69,10 +69,23 @@ def test_turns_are_metered(scripted, deflate, fragments):
     assert pair.database.misses() == []
 
 
-@pytest.mark.smoke
-def test_refused_upgrade_passes_at_once(scripted):
-    """426 reaches the client byte for byte, and the next request on the connection is metered."""
-    refusal = (b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nnope")
+REFUSALS = {
+    "426": b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nnope",
+    "401": b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nnope",
+    "404": b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nnope\r\n0\r\n\r\n",
+    "429": b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 4\r\n\r\nnope",
+    "503": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    "302": b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+    "200": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope",
+}
+
+
+@pytest.mark.parametrize("status", [pytest.param("426", marks=pytest.mark.smoke),
+                                    *(name for name in REFUSALS if name != "426")])
+def test_refused_upgrade_passes_at_once(scripted, status):
+    """The refusal reaches the client byte for byte, and the next request on the connection is
+    metered."""
+    refusal = REFUSALS[status]
 
     def handler(wire):
         websocket.http1.read_request(wire)
@@ -85,7 +98,7 @@ def test_refused_upgrade_passes_at_once(scripted):
     with pair.connect(calls.HOST) as wire:
         begun = time.monotonic()
         answer = websocket.ask(wire, calls.HOST, RESPONSES)
-        assert answer.head + wire.recv_exact(4) == refusal
+        assert answer.head + wire.recv_exact(len(refusal) - len(answer.head)) == refusal
         assert time.monotonic() - begun < 5
         assert calls.post(wire).status == 200
     rows = pair.rows(1)

@@ -35,7 +35,8 @@ class Session:
 
 class ScriptedOrigin:
     def __init__(self, authority, handler, hosts=certificates.PROVIDER_HOSTS, alpn=("http/1.1",),
-                 tls=True, certificate="good", tune=None, recording=True, port=0):
+                 tls=True, certificate="good", tune=None, recording=True, port=0,
+                 address="127.0.0.1"):
         """certificate: good, wrong_name, self_signed, expired. tune(context) changes the server's
         SSLContext: versions, a request for a client certificate."""
         self.sessions = []
@@ -47,9 +48,10 @@ class ScriptedOrigin:
             self._context = wires.server_context(cert, key, list(alpn) if alpn else None)
             if tune:
                 tune(self._context)
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server((address, port), family=family, backlog=512)
         self.port = self._listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     @staticmethod

@@ -35,13 +35,15 @@ class Wire:
         self._send_lock = threading.Lock()
 
     # --- TLS -------------------------------------------------------------------------------
-    def start_tls(self, context, server_side=False, server_hostname=None, first=b""):
-        """Handshake. `first` are ciphertext bytes that were read already."""
+    def start_tls(self, context, server_side=False, server_hostname=None, first=b"",
+                  session=None):
+        """Handshake. `first` are ciphertext bytes that were read already; `session` is one of an
+        earlier connection, to be resumed."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._incoming.write(bytes(self._buffer) + first)
         self._buffer.clear()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side,
-                                     server_hostname=server_hostname)
+                                     server_hostname=server_hostname, session=session)
         while True:
             try:
                 self._tls.do_handshake()
@@ -175,11 +177,12 @@ class Wire:
                     self.eof = self.eof or "fin"
                     return b""
             raw = self._raw_recv()
+            if not raw:
+                # Not told to OpenSSL, which would let us say no more either.
+                self.eof = self.eof or "fin"
+                return b""
             with self._tls_lock:
-                if raw:
-                    self._incoming.write(raw)
-                else:
-                    self._incoming.write_eof()
+                self._incoming.write(raw)
 
     def recv(self):
         """Some bytes, or b"" at the end."""

@@ -1,0 +1,484 @@
+"""TLS in all its turns, through the real processes: the call succeeds with the same bytes as without
+us, and what was recorded is what happened: a row, or a miss with its reason."""
+
+import functools
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+import calls
+import http1
+import pair as pairs
+import scripted_origin
+import wire as wires
+from conftest import everywhere
+
+# One of several variants is enough under the sanitizers.
+SMOKE = functools.partial(pytest.param, marks=pytest.mark.smoke)
+ANSWER = calls.response_bytes(calls.chat_answer(21, 34))
+BODY = calls.chat_body()
+REQUEST = http1.request_bytes("POST", calls.CHAT, calls.HOST, BODY,
+                              [("Content-Type", "application/json")])
+FIGURES = [(21, 34)]
+SIZES = {"up": len(BODY), "down": len(calls.chat_answer(21, 34))}
+
+
+def one_call(wire, origin):
+    """One call; both ends got exactly what the other sent."""
+    wire.send(REQUEST)
+    assert wire.recv_exact(len(ANSWER)) == ANSWER
+    assert bytes(origin.sessions[-1].received) == REQUEST
+
+
+def only(version, old=False):
+    """An SSLContext's limits: this version and no other."""
+    def fix(context):
+        if old:
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else OpenSSL will not speak it
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    return fix
+
+
+def raw_context(authority, alpn=("http/1.1",)):
+    """A client that trusts the origin and not us: it succeeds only if the tunnel is raw."""
+    return wires.client_context(authority.cert, list(alpn) if alpn else None)
+
+
+# --- versions and protocols --------------------------------------------------------------------
+
+@pytest.mark.parametrize("origin_speaks", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("client_speaks", ["TLSv1_2", "TLSv1_3"])
+def test_tls_versions(scripted, client_speaks, origin_speaks):
+    """Either side may speak only one of the two versions; each gets its own."""
+    pair, origin = scripted(calls.answering(ANSWER), tune=only(origin_speaks))
+    context = wires.client_context(pair.ca_file, ["http/1.1"])
+    only(client_speaks)(context)
+    with pair.tunnel(calls.HOST) as wire:
+        wire.start_tls(context, server_hostname=calls.HOST)
+        assert wire.tls.version() == client_speaks.replace("_", ".")
+        one_call(wire, origin)
+    assert origin.sessions[0].tls_version == origin_speaks.replace("_", ".")
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+@pytest.mark.parametrize("side", ["client", "origin"])
+def test_tls_older_than_ours(scripted, authority, side):
+    """TLS 1.1 on either side: not ours to speak, so nobody is asked to speak anything else."""
+    pair, origin = scripted(calls.answering(ANSWER), tune=only("TLSv1_1", old=True))
+    context = raw_context(authority)
+    if side == "client":
+        only("TLSv1_1", old=True)(context)
+    else:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    with pair.tunnel(calls.HOST) as wire:
+        wire.start_tls(context, server_hostname=calls.HOST)
+        assert wire.tls.version() == "TLSv1.1"
+        one_call(wire, origin)
+    reason = "not_tls" if side == "client" else "origin_handshake_failed"
+    calls.check_miss(pair, reason, up=len(REQUEST), down=len(ANSWER))
+
+
+@pytest.mark.parametrize("offered,spoken,agreed", [
+    (None, ("http/1.1",), None), (("http/1.1",), None, None), (None, None, None),
+    (("http/1.0",), ("http/1.0",), "http/1.0"), (("tea/1", "http/1.1"), ("http/1.1",), "http/1.1"),
+    (("tea/1",), ("http/1.1",), None)])
+def test_no_alpn_and_odd_alpn(scripted, offered, spoken, agreed):
+    """Whatever the two agree on or leave open, the call is read as HTTP/1."""
+    pair, origin = scripted(calls.answering(ANSWER), alpn=spoken)
+    with pair.connect(calls.HOST, alpn=offered) as wire:
+        assert wire.alpn == agreed
+        one_call(wire, origin)
+    assert origin.sessions[0].alpn == agreed
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+def test_a_protocol_nobody_here_reads(scripted):
+    """tea/1, agreed by both: relayed as it is, and the miss names it."""
+    pot, cup = b"\x00\xff TEA? \x80" * 300, b"\x01 no, COFFEE \xfe" * 400
+
+    def handler(wire):
+        assert wire.recv_exact(len(pot)) == pot
+        wire.send(cup)
+        wire.recv_all()
+
+    pair, origin = scripted(handler, alpn=("tea/1",))
+    with pair.connect(calls.HOST, alpn=("tea/1", "http/1.1")) as wire:
+        assert wire.alpn == "tea/1"
+        wire.send(pot)
+        assert wire.recv_exact(len(cup)) == cup
+    miss = calls.check_miss(pair, "observer_unread", detail="tea/1")
+    assert (miss["bytes_up"], miss["bytes_down"]) == (len(pot), len(cup))
+
+
+def test_an_origin_that_has_none_of_the_offered_protocols(scripted):
+    """It answers the hello with an alert (RFC 7301 3.2), and the client gets that very alert."""
+    no_application_protocol = b"\x15\x03\x03\x00\x02\x02\x78"
+
+    def handler(wire):
+        wire.recv_exact(100)
+        wire.send(no_application_protocol)
+        wire.half_close()
+        wire.recv_all()
+
+    pair, _ = scripted(handler, tls=False)
+    with pytest.raises(ssl.SSLError, match="no application protocol"):
+        pair.connect(calls.HOST, alpn=("tea/1",))
+    calls.check_miss(pair, "origin_handshake_failed", up=100, down=len(no_application_protocol))
+
+
+# --- resumption --------------------------------------------------------------------------------
+
+def both_contexts(pair, authority, version="TLSv1_3"):
+    """A client that takes the metered and the raw way alike."""
+    bundle = pair.folder / "both.pem"
+    bundle.write_text(pair.ca_file.read_text() + authority.cert.read_text())
+    context = wires.client_context(bundle, ["http/1.1"])
+    only(version)(context)
+    return context
+
+
+def resumable_call(pair, origin, context, session=None):
+    """One call; (was the session resumed, the session to resume next time, whose certificate)."""
+    with pair.tunnel(calls.HOST) as wire:
+        wire.start_tls(context, server_hostname=calls.HOST, session=session)
+        one_call(wire, origin)
+        return wire.tls.session_reused, wire.tls.session, wire.issuer()
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", SMOKE("TLSv1_3")])
+def test_session_resumption(scripted, authority, version):
+    """A client comes back with our ticket: taken, and metered as before; also after a restart, which
+    has forgotten the ticket's key."""
+    pair, origin = scripted(calls.answering(ANSWER))
+    context = both_contexts(pair, authority, version)
+    reused, session, _ = resumable_call(pair, origin, context)
+    assert not reused and session.has_ticket
+    reused, session, _ = resumable_call(pair, origin, context, session)
+    assert reused
+    calls.check_metered(pair, FIGURES * 2, **SIZES)
+    pair.stop()
+    pair.start()
+    reused, _, _ = resumable_call(pair, origin, context, session)
+    assert not reused
+    calls.check_metered(pair, FIGURES * 3, **SIZES)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_tickets_of_the_other_way(scripted, authority, version):
+    """A ticket of the origin's means nothing to us, ours means nothing to the origin: a full
+    handshake, and the call succeeds both times."""
+    pair, origin = scripted(calls.answering(ANSWER), start=False)
+    pair.start_edge()
+    pair.start_interceptor()  # makes the CA
+    pair.wait_gate("open")
+    context = both_contexts(pair, authority, version)
+    pair.interceptor.kill()
+    pair.wait_gate("closed")
+    _, theirs, issuer = resumable_call(pair, origin, context)
+    assert issuer == "Simulated provider root"
+    pair.start_interceptor()
+    pair.wait_gate("open")
+    reused, ours, issuer = resumable_call(pair, origin, context, theirs)
+    assert not reused and issuer != "Simulated provider root"
+    pair.rows(1)
+    pair.interceptor.kill()
+    pair.wait_gate("closed")
+    reused, _, issuer = resumable_call(pair, origin, context, ours)
+    assert not reused and issuer == "Simulated provider root"
+    pair.start_interceptor()
+    pair.wait_gate("open")
+    calls.check_rows(pair, FIGURES, **SIZES)
+
+
+# --- ends --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("orderly", [True, SMOKE(False)], ids=["close_notify", "bare_fin"])
+def test_client_ends_first(scripted, orderly):
+    """A client that has said all still gets its answer; how it ended reaches the origin as it was."""
+    ends = []
+
+    def handler(wire):
+        wire.recv_exact(len(REQUEST))
+        assert wire.recv_all() == b""
+        ends.append(wire.eof)
+        wire.send(ANSWER)
+        wire.half_close()
+
+    pair, origin = scripted(handler)
+    with pair.connect(calls.HOST) as wire:
+        wire.send(REQUEST)
+        wire.half_close() if orderly else wire.fin()
+        assert wire.recv_all() == ANSWER
+        assert wire.eof == "close_notify"
+    assert ends == ["close_notify" if orderly else "fin"]
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+@pytest.mark.parametrize("orderly", [True, False], ids=["close_notify", "bare_fin"])
+def test_origin_ends_first(scripted, orderly):
+    """An origin that has said all before the upload is whole still gets the rest of it."""
+    rest = b"x" * 3_000_000
+
+    def handler(wire):
+        wire.recv_until(b"\r\n\r\n")
+        wire.send(ANSWER)
+        wire.half_close() if orderly else wire.fin()
+        wire.recv_exact(len(rest))
+        wire.recv_all()
+
+    pair, origin = scripted(handler)
+    head = http1.request_bytes("POST", calls.CHAT, calls.HOST, b"",
+                               [("Content-Length", str(len(rest)))])
+    with pair.connect(calls.HOST) as wire:
+        wire.send(head)
+        assert wire.recv_all() == ANSWER
+        assert wire.eof == ("close_notify" if orderly else "fin")
+        wire.send(rest)
+        wire.fin()
+        assert origin.sessions[0].done.wait(20)
+    assert origin.sessions[0].error is None
+    assert bytes(origin.sessions[0].received) == head + rest
+    calls.check_metered(pair, FIGURES, down=SIZES["down"])
+
+
+@pytest.mark.parametrize("framed", [True, False], ids=["content_length", "until_close"])
+def test_origin_closes_without_close_notify(scripted, framed):
+    """Common among servers: the missing close_notify stays missing, and the answer was whole."""
+    answer = ANSWER if framed else \
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + calls.chat_answer(21, 34)
+
+    def handler(wire):
+        http1.read_request(wire)
+        wire.send(answer)
+        wire.fin()
+        wire.recv_all()
+
+    pair, _ = scripted(handler)
+    with pair.connect(calls.HOST) as wire:
+        wire.send(REQUEST)
+        assert wire.recv_all() == answer
+        assert wire.eof == "fin"
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+@pytest.mark.parametrize("how", ["fin", "reset"])
+def test_origin_gives_up_before_the_hello(scripted, authority, how):
+    """A connection opened for later, which the origin ends meanwhile: the hello finds a fresh one, and
+    the call is metered."""
+    opened = threading.Event()
+    context = wires.server_context(*authority.leaf([calls.HOST], name="late"), ["http/1.1"])
+
+    def handler(wire):
+        if len(origin.sessions) == 1:
+            assert opened.wait(10)
+            return wire.reset() if how == "reset" else wire.half_close()
+        wire.record = None
+        wire.start_tls(context, server_side=True)
+        assert http1.read_request(wire).raw == REQUEST
+        wire.send(ANSWER)
+        return wire.recv_all()
+
+    pair, origin = scripted(handler, tls=False)
+    with pair.tunnel(calls.HOST) as wire:
+        opened.set()
+        pairs.wait_for("the origin's end", lambda: origin.sessions and origin.sessions[0].done.is_set())
+        time.sleep(0.3)  # for its end to arrive
+        wire.start_tls(wires.client_context(pair.ca_file, ["http/1.1"]),
+                       server_hostname=calls.HOST)
+        wire.send(REQUEST)
+        assert wire.recv_exact(len(ANSWER)) == ANSWER
+    assert len(origin.sessions) == 2
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+# --- client certificates -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("required,shown", [SMOKE(True, True), (False, True), (False, False)],
+                         ids=["required", "asked_and_shown", "asked_and_not_shown"])
+def test_origin_asks_for_a_client_certificate(scripted, authority, version, required, shown):
+    """We have no certificate to show: the tunnel is raw, and the client shows its own or none."""
+    def tune(context):
+        only(version)(context)
+        context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+        context.load_verify_locations(str(authority.cert))
+
+    seen = []
+
+    def handler(wire):
+        http1.read_request(wire)
+        seen.append(wire.tls.getpeercert())
+        wire.send(ANSWER)
+        wire.recv_all()
+
+    pair, origin = scripted(handler, tune=tune)
+    context = raw_context(authority)
+    if shown:
+        context.load_cert_chain(*map(str, authority.leaf(["a-client.example"], name="client")))
+    with pair.tunnel(calls.HOST) as wire:
+        wire.start_tls(context, server_hostname=calls.HOST)
+        one_call(wire, origin)
+    names = [dict(part[0] for part in cert["subject"])["commonName"] for cert in seen if cert]
+    assert names == (["a-client.example"] if shown else [])
+    calls.check_miss(pair, "client_certificate", up=len(REQUEST), down=len(ANSWER))
+
+
+# --- names and addresses -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("name,detail", [SMOKE(None, "no server name"),
+                                         ("other.example.org", "another server name")])
+def test_server_name_absent_or_different(scripted, authority, name, detail):
+    """The hello does not say the CONNECT's host: whom the client means is the origin's to judge."""
+    pair, origin = scripted(calls.answering(ANSWER))
+    context = raw_context(authority)
+    context.check_hostname = False
+    with pair.tunnel(calls.HOST) as wire:
+        wire.start_tls(context, server_hostname=name)
+        assert wire.issuer() == "Simulated provider root"
+        one_call(wire, origin)
+    calls.check_miss(pair, "sni_mismatch", up=len(REQUEST), down=len(ANSWER), detail=detail)
+
+
+def test_server_name_in_other_letters(scripted):
+    """Names have no case (RFC 6066 3)."""
+    pair, origin = scripted(calls.answering(ANSWER))
+    context = wires.client_context(pair.ca_file, ["http/1.1"])
+    with pair.tunnel(calls.HOST) as wire:
+        wire.start_tls(context, server_hostname="API.OpenAI.com")
+        one_call(wire, origin)
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+def test_trailing_dot_in_the_connect_host(scripted):
+    """api.openai.com. is api.openai.com, whose name the hello says without the dot."""
+    pair, origin = scripted(calls.answering(ANSWER))
+    context = wires.client_context(pair.ca_file, ["http/1.1"])
+    with pair.tunnel(calls.HOST + ".") as wire:
+        wire.start_tls(context, server_hostname=calls.HOST)
+        one_call(wire, origin)
+    calls.check_metered(pair, FIGURES, **SIZES)
+
+
+@pytest.mark.parametrize("address,port", [("192.0.2.7", 443), ("[2001:db8::7]", 443),
+                                          ("192.0.2.7", 8443)])
+def test_addresses_are_other_hosts(scripted, authority, address, port):
+    """CONNECT to an address names no provider: raw, neither a row nor a miss."""
+    pair, origin = scripted(calls.answering(ANSWER), start=False)
+    pair.write_config({f"{address}:{port}": origin.address}, authority.cert)
+    pair.start()
+    context = raw_context(authority)
+    context.check_hostname = False
+    with pair.tunnel(address, port) as wire:
+        wire.start_tls(context)
+        one_call(wire, origin)
+    calls.check_nothing(pair)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_addresses_as_they_are(make_pair, authority, address):
+    """The same without a redirection in the configuration: the address is dialled."""
+    if address == "[::1]":
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("no IPv6 here")
+    with scripted_origin.ScriptedOrigin(authority, calls.answering(ANSWER),
+                                        address=address.strip("[]")) as origin:
+        pair = make_pair().start()
+        context = raw_context(authority)
+        context.check_hostname = False
+        with pair.tunnel(address, origin.port) as wire:
+            wire.start_tls(context)
+            one_call(wire, origin)
+        calls.check_nothing(pair)
+
+
+def test_provider_reached_over_ipv6(make_pair, authority):
+    """The origin's address is an IPv6 one: metered as ever."""
+    try:
+        origin = scripted_origin.ScriptedOrigin(authority, calls.answering(ANSWER), address="::1")
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with origin:
+        pair = make_pair(connect_to=everywhere(origin.address), ca_file=authority.cert).start()
+        with pair.connect(calls.HOST) as wire:
+            one_call(wire, origin)
+        calls.check_metered(pair, FIGURES, **SIZES)
+
+
+def test_ports_other_than_443(scripted, authority):
+    """A provider's host counts on port 443, a configured one on the port that it names."""
+    config = '[[provider]]\nname = "mine"\nhost = "llm.example.org:8443"\nshape = "openai"\n'
+    pair, origin = scripted(calls.answering(ANSWER), hosts=(calls.HOST, "llm.example.org"),
+                            start=False)
+    pair.write_config({f"{host}:{port}": origin.address for host in (calls.HOST, "llm.example.org")
+                       for port in (443, 8443)}, authority.cert, config)
+    pair.start()
+    for host, port in ((calls.HOST, 8443), ("llm.example.org", 443)):
+        with pair.connect(host, port, trust=authority.cert) as wire:
+            one_call(wire, origin)
+    with pair.connect("llm.example.org", 8443) as wire:
+        one_call(wire, origin)
+    (row,) = calls.check_metered(pair, FIGURES, **SIZES)
+    assert (row["host"], row["provider"]) == ("llm.example.org", "mine")
+    pair.stop()
+    assert len(pair.database.requests()) == 1 and pair.database.misses() == []
+
+
+# --- client data right behind the CONNECT head --------------------------------------------------
+
+@pytest.mark.parametrize("host,reason", [(calls.HOST, "not_tls"), ("plain.example.org", None)])
+def test_data_behind_the_connect_head(scripted, authority, host, reason):
+    """In the same segment, before the 200, and no TLS: it arrives whole, on either way."""
+    request = http1.request_bytes("POST", "/x", host, b"y" * 50_000)
+    pair, origin = scripted(calls.answering(ANSWER), tls=False, start=False)
+    pair.write_config({f"{host}:443": origin.address}, authority.cert)
+    pair.start()
+    with socket.create_connection(("127.0.0.1", pair.edge_port), timeout=20) as sock:
+        wire = wires.Wire(sock)
+        wire.send(f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode() + request)
+        assert wire.recv_until(b"\r\n\r\n").split(b" ")[1] == b"200"
+        assert wire.recv_exact(len(ANSWER)) == ANSWER
+    assert bytes(origin.sessions[-1].received) == request
+    if reason is None:
+        calls.check_nothing(pair)
+    else:
+        calls.check_miss(pair, reason, up=len(request), down=len(ANSWER))
+
+
+def test_hello_and_request_in_the_connects_segment_and_the_next(scripted):
+    """TLS 1.2 with everything as early as the protocol allows: the hello behind the CONNECT head, the
+    request in one segment with the client's Finished."""
+    pair, origin = scripted(calls.answering(ANSWER))
+    context = wires.client_context(pair.ca_file, ["http/1.1"])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=calls.HOST)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    with socket.create_connection(("127.0.0.1", pair.edge_port), timeout=20) as sock:
+        wire = wires.Wire(sock)
+        wire.send(f"CONNECT {calls.HOST}:443 HTTP/1.1\r\n\r\n".encode() + outgoing.read())
+        assert wire.recv_until(b"\r\n\r\n").split(b" ")[1] == b"200"
+        while True:
+            incoming.write(wire.recv())
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                if outgoing.pending:
+                    wire.send(outgoing.read())
+        tls.write(REQUEST)
+        wire.send(outgoing.read())  # Finished and request together
+        got = bytearray()
+        while len(got) < len(ANSWER):
+            try:
+                got += tls.read(65536)
+            except ssl.SSLWantReadError:
+                incoming.write(wire.recv())
+    assert bytes(got) == ANSWER
+    assert bytes(origin.sessions[-1].received) == REQUEST
+    calls.check_metered(pair, FIGURES, **SIZES)
