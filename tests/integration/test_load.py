@@ -28,8 +28,8 @@ ENCODINGS = ["identity", "gzip", "deflate", "br", "zstd"]
 def test_thousand_calls_on_fifty_connections(metered, provider):
     """1,000 calls on 50 connections: 1,000 rows, every one equal to a line of the provider's ledger,
     sums exact, report the same with everything stopped."""
-    import simulated_provider
-    encodings = [name for name in ENCODINGS if name in simulated_provider.ENCODERS]
+    import codings
+    encodings = [name for name in ENCODINGS if name in codings.ENCODERS]
     failures = []
 
     def work(worker):

@@ -9,7 +9,7 @@ import pytest
 import calls
 import http1
 import provider_answers
-import simulated_provider
+import codings
 
 HEAD = (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n%s"
         b"transfer-encoding: chunked\r\n\r\n")
@@ -36,9 +36,9 @@ def chunk(data):
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br", "zstd"])
 def test_first_event_comes_before_the_second_is_sent(scripted, encoding):
     """The origin sends event 2 only after the client holds event 1, compressed or not."""
-    if encoding not in simulated_provider.ENCODERS:
+    if encoding not in codings.ENCODERS:
         pytest.skip(f"no Python module for {encoding}")
-    encoder = simulated_provider.ENCODERS[encoding]()
+    encoder = codings.ENCODERS[encoding]()
     events = provider_answers.openai_chat(7, {"stream": True, "model": "gpt-5-mini",
                                               "stream_options": {"include_usage": True}}).events
     pieces = [encoder.event(event) for event in events]

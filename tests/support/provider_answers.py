@@ -9,6 +9,8 @@ cached tokens are part of OpenAI's input but not of Anthropic's, thinking is par
 import dataclasses
 import json
 
+import provider_tools
+
 WORDS = ("The", "harbour", "lights", "go", "on", "one", "by", "one,", "and", "the", "last", "ferry",
          "turns", "for", "home.", "Grüße", "aus", "Köln", "✓", "\"usage\":", "{\"input_tokens\": 1}")
 
@@ -89,14 +91,18 @@ def anthropic_messages(number, request):
         return answer
     first = {**_anthropic_usage(figures), "output_tokens": 1}
     del first["output_tokens_details"]
-    events = [({"type": "message_start", "message": {**message, "usage": first}}),
-              ({"type": "content_block_start", "index": 0,
-                "content_block": {"type": "text", "text": ""}}),
-              ({"type": "ping"})]
-    events += [{"type": "content_block_delta", "index": 0,
-                "delta": {"type": "text_delta", "text": word + " "}} for word in text.split(" ")]
-    events += [{"type": "content_block_stop", "index": 0},
-               {"type": "message_delta", "delta": {"stop_reason": "end_turn",
+    tool = provider_tools.anthropic(request)
+    events = [{"type": "message_start", "message": {**message, "usage": first}}]
+    if tool:
+        events += provider_tools.anthropic_events(number, tool)
+    else:
+        events += [{"type": "content_block_start", "index": 0,
+                    "content_block": {"type": "text", "text": ""}}, {"type": "ping"}]
+        events += [{"type": "content_block_delta", "index": 0,
+                    "delta": {"type": "text_delta", "text": word + " "}}
+                   for word in text.split(" ")]
+        events += [{"type": "content_block_stop", "index": 0}]
+    events += [{"type": "message_delta", "delta": {"stop_reason": "tool_use" if tool else "end_turn",
                                                    "stop_sequence": None},
                 "usage": {"output_tokens": figures.output_tokens,
                           "output_tokens_details":
@@ -174,7 +180,24 @@ def openai_chat(number, request):
     return answer
 
 
-def openai_responses(number, request):
+def _text_item(number):
+    """(an output item with text, its events between `added` and `done`)."""
+    text = text_of(number)
+    item = {"type": "message", "id": f"msg_sim{number:08d}", "status": "completed",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": text, "annotations": []}]}
+    part = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    return item, [
+        {"type": "response.content_part.added", **part,
+         "part": {"type": "output_text", "text": "", "annotations": []}},
+        *({"type": "response.output_text.delta", **part, "delta": word + " "}
+          for word in text.split(" ")),
+        {"type": "response.output_text.done", **part, "text": text},
+        {"type": "response.content_part.done", **part, "part": item["content"][0]}]
+
+
+def responses_events(number, request):
+    """(Answer without a body, the events of its stream): the same over SSE and over a WebSocket."""
     figures, model = _openai_figures(number), request.get("model", "gpt-5-mini")
     answer = Answer(200, "application/json", endpoint="responses", model=model, figures=figures,
                     headers=(("x-request-id", f"req_sim{number:08d}"),))
@@ -188,22 +211,33 @@ def openai_responses(number, request):
                 "created_at": 1790000000 + number, "status": "in_progress", "background": False,
                 "error": None, "incomplete_details": None, "model": model, "output": [],
                 "service_tier": "default", "tools": [], "usage": None, "metadata": {}}
-    text = text_of(number)
-    item = {"type": "message", "id": f"msg_sim{number:08d}", "status": "completed",
-            "role": "assistant",
-            "content": [{"type": "output_text", "text": text, "annotations": []}]}
+    tool = provider_tools.responses(request)
+    item, parts = provider_tools.responses_item(number, tool) if tool else _text_item(number)
     done = {**response, "status": "completed", "output": [item], "usage": usage}
+    events = [{"type": "response.created", "response": response},
+              {"type": "response.in_progress", "response": response},
+              {"type": "response.output_item.added", "output_index": 0,
+               "item": {**item, "status": "in_progress"}}, *parts,
+              {"type": "response.output_item.done", "output_index": 0, "item": item},
+              {"type": "response.completed", "response": done}]
+    return answer, events
+
+
+def openai_responses(number, request):
+    answer, events = responses_events(number, request)
     if not request.get("stream"):
-        answer.body = to_json(done)
+        answer.body = to_json(events[-1]["response"])
         return answer
-    values = [{"type": "response.created", "response": response},
-              {"type": "response.in_progress", "response": response}]
-    values += [{"type": "response.output_text.delta", "item_id": item["id"], "output_index": 0,
-                "content_index": 0, "delta": word + " "} for word in text.split(" ")]
-    values.append({"type": "response.completed", "response": done})
     answer.events = [_event({**value, "sequence_number": at}, value["type"])
-                     for at, value in enumerate(values)]
+                     for at, value in enumerate(events)]
     answer.content_type = "text/event-stream; charset=utf-8"
+    return answer
+
+
+def codex_responses(number, request):
+    """The same, for a ChatGPT login."""
+    answer = openai_responses(number, request)
+    answer.endpoint = "codex.responses"
     return answer
 
 

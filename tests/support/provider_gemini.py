@@ -7,6 +7,7 @@ candidates' tokens, every chunk of a stream repeats the figures so far.
 import re
 
 import provider_answers as answers
+import provider_tools
 
 HOST = "generativelanguage.googleapis.com"
 _PATH = re.compile(r"/v1\w*/models/([^/:]+)(?::|%3A)(\w+)$")
@@ -33,19 +34,33 @@ def _chunk(number, model, text, usage, last):
             "responseId": f"gemini-sim{number:08d}"}
 
 
-def _generate(number, model, endpoint, streamed):
+def _wants_json(request):
+    """Gemini CLI asks for JSON when it chooses a model for the turn."""
+    return (request.get("generationConfig") or {}).get("responseMimeType") == "application/json"
+
+
+def _generate(number, model, endpoint, streamed, request):
     figures = answers.Figures.of_call(number)
     figures.cache_write_5m_tokens = figures.cache_write_1h_tokens = 0
     candidates = figures.output_tokens - figures.thinking_tokens
     answer = answers.Answer(200, "application/json; charset=UTF-8", endpoint=endpoint,
                             model=model, figures=figures)
     text = answers.text_of(number)
+    if _wants_json(request):
+        text = answers.to_json({"reasoning": "It is simple.", "model_choice": "flash",
+                                "complexity_reasoning": "It is simple.",
+                                "complexity_score": 7}).decode()
     if not streamed:
         answer.body = answers.to_json(_chunk(number, model, text, _usage(figures, candidates),
                                              True))
         return answer
     words = text.split(" ")
     answer.events = []
+    if tool := provider_tools.gemini(request):
+        chunk = _chunk(number, model, "", _usage(figures, candidates), True)
+        chunk["candidates"][0]["content"]["parts"] = [
+            {"functionCall": {"name": tool[0], "args": tool[1]}}]
+        words, answer.events = [], [b"data: " + answers.to_json(chunk) + b"\r\n\r\n"]
     for at, word in enumerate(words, 1):
         chunk = _chunk(number, model, word + " ",
                        _usage(figures, candidates * at // len(words)), at == len(words))
@@ -66,8 +81,8 @@ def route(path):
     if match is None:
         return None
     model, verb = match.groups()
-    return {"generateContent": lambda number, _: _generate(number, model, "generate_content",
-                                                           False),
-            "streamGenerateContent": lambda number, _: _generate(
-                number, model, "stream_generate_content", True),
+    return {"generateContent": lambda number, request: _generate(
+                number, model, "generate_content", False, request),
+            "streamGenerateContent": lambda number, request: _generate(
+                number, model, "stream_generate_content", True, request),
             "countTokens": lambda number, _: _count(number, model)}.get(verb)

@@ -2,13 +2,23 @@
 
 import provider_answers as answers
 import provider_gemini
+import provider_socket
 
 ROUTES = {
     ("api.anthropic.com", "/v1/messages"): answers.anthropic_messages,
     ("api.anthropic.com", "/v1/messages/count_tokens"): answers.anthropic_count_tokens,
     ("api.openai.com", "/v1/chat/completions"): answers.openai_chat,
-    ("api.openai.com", "/v1/responses"): answers.openai_responses,
+    **provider_socket.ENDPOINTS,
     ("api.openai.com", "/v1/embeddings"): answers.openai_embeddings,
+}
+
+# What clients want to know before they call a model.
+FACTS = {
+    ("api.openai.com", "/v1/models"): {"object": "list", "data": []},
+    ("chatgpt.com", "/backend-api/wham/accounts/check"): {
+        "account_ordering": ["acct-test"],
+        "accounts": [{"id": "acct-test", "workspace_backend_origin": "NO_CONSTRAINT",
+                      "account_routing_override": "NO_CONSTRAINT"}]},
 }
 
 ERRORS = {
@@ -43,8 +53,10 @@ def answer_for(host, method, path, request, number, wanted_status=200):
         answer.endpoint = route(number, request).endpoint if route else ""
         answer.model = request.get("model", "")
         return answer
-    if method == "GET" and path == "/v1/models":
-        return _json_answer(200, {"object": "list", "data": []})
+    if method == "GET" and (host, path) in FACTS:
+        return _json_answer(200, FACTS[host, path])
+    if method == "GET" and (host, path.split("?")[0]) in provider_socket.ENDPOINTS:
+        return _json_answer(426, {"error": {"message": "no WebSocket here", "type": "upgrade"}})
     route = route_of(host, path)
     if route is None or method != "POST":
         return _json_answer(404, {"error": {"message": f"no {method} {path}",

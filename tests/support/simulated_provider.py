@@ -14,8 +14,8 @@ A request can steer its own answer:
 """
 
 import argparse
+import collections
 import dataclasses
-import gzip
 import json
 import pathlib
 import socket
@@ -23,91 +23,25 @@ import ssl
 import sys
 import threading
 import time
-import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import certificates  # noqa: E402
+import codings  # noqa: E402
 import http1  # noqa: E402
 import provider_routes  # noqa: E402
+import provider_socket  # noqa: E402
+import provider_tools  # noqa: E402
 import wire as wires  # noqa: E402
-
-try:
-    import brotli
-except ImportError:
-    brotli = None
-try:
-    import zstandard
-except ImportError:
-    zstandard = None
-
-
-class _Gzip:
-    def __init__(self, wbits=31):
-        self._z = zlib.compressobj(6, zlib.DEFLATED, wbits)
-
-    def event(self, data):
-        return self._z.compress(data) + self._z.flush(zlib.Z_SYNC_FLUSH)
-
-    def end(self):
-        return self._z.flush()
-
-
-class _Brotli:
-    def __init__(self):
-        self._z = brotli.Compressor(quality=4)
-
-    def event(self, data):
-        return self._z.process(data) + self._z.flush()
-
-    def end(self):
-        return self._z.finish()
-
-
-class _Zstd:
-    def __init__(self):
-        self._z = zstandard.ZstdCompressor(level=3).compressobj()
-
-    def event(self, data):
-        return self._z.compress(data) + self._z.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
-
-    def end(self):
-        return self._z.flush(zstandard.COMPRESSOBJ_FLUSH_FINISH)
-
-
-class _Identity:
-    def event(self, data):
-        return data
-
-    def end(self):
-        return b""
-
-
-ENCODERS = {"gzip": _Gzip, "deflate": lambda: _Gzip(15), "identity": _Identity}
-if brotli:
-    ENCODERS["br"] = _Brotli
-if zstandard:
-    ENCODERS["zstd"] = _Zstd
-
-_PREFERENCE = ("br", "zstd", "gzip", "deflate")
-
-
-def decode_request(body, encoding):
-    if encoding == "gzip":
-        return gzip.decompress(body)
-    if encoding == "deflate":
-        return zlib.decompress(body)
-    if encoding == "zstd" and zstandard:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(body)
-    if encoding == "br" and brotli:
-        return brotli.decompress(body)
-    return body
 
 
 class SimulatedProvider:
     """Listens from construction until close(). Threads are daemons; one per connection."""
 
-    def __init__(self, folder, ledger=None, port=0, pace=0.0, hosts=certificates.PROVIDER_HOSTS):
+    def __init__(self, folder, ledger=None, port=0, pace=0.0, hosts=certificates.PROVIDER_HOSTS,
+                 websockets=True, alpn=("http/1.1",), tools=False):
+        """websockets: false refuses every upgrade with 426. alpn with h2 needs python3-h2. tools:
+        answers call a tool first, when the client has one that is known here."""
         self.authority = certificates.Authority(folder)
         self.ca_file = self.authority.cert
         self.pace = pace
@@ -115,8 +49,10 @@ class SimulatedProvider:
         self._lock = threading.Lock()
         self._calls = 0
         self.connections = 0
+        self.others = collections.Counter()  # requests that are no call to a model
+        self._websockets, self._tools = websockets, tools
         cert, key = self.authority.leaf(hosts, name="provider")
-        self._context = wires.server_context(cert, key, ["http/1.1"])
+        self._context = wires.server_context(cert, key, list(alpn))
         self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -149,6 +85,9 @@ class SimulatedProvider:
         wire = wires.Wire(sock, timeout=60)
         try:
             wire.start_tls(self._context, server_side=True)
+            if wire.alpn == "h2":
+                self._serve_h2(wire)
+                return
             def go_on():
                 wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -161,26 +100,45 @@ class SimulatedProvider:
         finally:
             wire.close()
 
+    def _serve_h2(self, wire):
+        import provider_h2  # the demonstration must run without python3-h2
+
+        def answer(headers, body):
+            host = headers[":authority"].split(":")[0].lower()
+            return self._answer_to(host, headers[":method"], headers[":path"], headers.get, body)
+        provider_h2.Connection(answer, wire).serve()
+
     def _next_number(self):
         with self._lock:
             self._calls += 1
             return self._calls
 
-    def _answer(self, wire, request):
-        """Writes one answer; false when the connection ends with it."""
+    def _answer_to(self, host, method, target, header, body):
+        """One request's Answer, entered in the ledger. header(name) -> value or None."""
         number = self._next_number()
-        host = (request.header("Host") or "").split(":")[0].lower()
         try:
-            asked = json.loads(decode_request(request.body,
-                                              request.header("Content-Encoding"))) \
-                if request.body else {}
+            asked = json.loads(codings.decode_request(body, header("content-encoding"))) \
+                if body else {}
         except ValueError:
             asked = {}
         if not isinstance(asked, dict):
             asked = {}
-        answer = provider_routes.answer_for(host, request.method, request.target, asked, number,
-                                            int(request.header("x-sim-status", "200")))
-        self._write_ledger(number, host, request, asked, answer)
+        if self._tools:
+            asked[provider_tools.MARK] = True
+        answer = provider_routes.answer_for(host, method, target, asked, number,
+                                            int(header("x-sim-status") or "200"))
+        self._write_ledger(host, method, target, header, number, asked, answer)
+        return answer
+
+    def _answer(self, wire, request):
+        """Writes one answer; false when the connection ends with it."""
+        host = (request.header("Host") or "").split(":")[0].lower()
+        if provider_socket.is_asked(host, request) and self._websockets:
+            provider_socket.serve(wire, host, request, self._tools, self._next_number,
+                                  lambda *turn: self._write_ledger(
+                                      host, request.method, request.target, request.header, *turn))
+            return False
+        answer = self._answer_to(host, request.method, request.target, request.header, request.body)
         encoding = self._encoding(request)
         framing = request.header("x-sim-framing") or \
             ("chunked" if answer.events is not None else "length")
@@ -223,27 +181,29 @@ class SimulatedProvider:
             return wanted
         accepted = {part.split(";")[0].strip()
                     for part in (request.header("Accept-Encoding") or "").split(",")}
-        for name in _PREFERENCE:
-            if name in accepted and name in ENCODERS:
+        for name in codings.PREFERENCE:
+            if name in accepted and name in codings.ENCODERS:
                 return name
         return "identity"
 
     def _encode(self, answer, encoding):
         """Compressed streams are flushed event by event, as providers do."""
-        encoder = ENCODERS[encoding]()
+        encoder = codings.ENCODERS[encoding]()
         parts = answer.events if answer.events is not None else [answer.body]
         pieces = [encoder.event(part) for part in parts]
         pieces[-1] += encoder.end()
         return pieces
 
-    def _write_ledger(self, number, host, request, asked, answer):
+    def _write_ledger(self, host, method, target, header, number, asked, answer):
         if not answer.endpoint:
+            self.others[f"{method} {host}{target.split('?')[0]}"] += 1
             return
-        cut = request.header("x-sim-cut")
-        line = {"call": number, "host": host, "path": request.target,
+        cut = header("x-sim-cut")
+        line = {"call": number, "host": host, "path": target,
                 "endpoint": answer.endpoint, "model": answer.model,
                 "requested_model": asked.get("model"),
-                "stream": bool(asked.get("stream")) or answer.events is not None,
+                "stream": bool(asked.get("stream")) or answer.events is not None
+                or method == "GET",
                 "status": answer.status, "complete": answer.complete and not cut,
                 **dataclasses.asdict(answer.figures)}
         with self._lock, self._ledger_path.open("a") as file:

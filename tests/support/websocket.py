@@ -80,9 +80,9 @@ class WebSocket:
         return whole.decode()
 
 
-def accept(wire, deflate=True, headers=()):
+def accept(wire, deflate=True, headers=(), request=None):
     """The origin's end: answers 101, and agrees to compression if it was offered and is wanted."""
-    request = http1.read_request(wire)
+    request = request or http1.read_request(wire)
     key = request.header("Sec-WebSocket-Key")
     token = base64.b64encode(hashlib.sha1((key + _GUID).encode()).digest()).decode()
     agreed = deflate and _DEFLATE in (request.header("Sec-WebSocket-Extensions") or "")
