@@ -109,7 +109,9 @@ def page():
              f"{len(read)} are HTTP exchanges, fed over HTTP/1.1 and once more as mixed HTTP/2 streams; "
              f"the {len(cases) - len(read)}",
              "WebSocket cases are fed as frames: masked, fragmented, with pings in between, plain and with",
-             "permessage-deflate, behind an HTTP/1.1 upgrade and behind extended CONNECT.", "",
+             "permessage-deflate, behind an HTTP/1.1 upgrade and behind extended CONNECT. All of them also go through the",
+             "real processes (`tests/integration/test_samples.py`): an origin replays the answer, a client asks through the",
+             "edge, the row in the database is compared, and both ends must have seen the same bytes.", "",
              "## Cases by provider and wire shape", ""]
     counts = collections.defaultdict(collections.Counter)
     for case in cases:

@@ -98,6 +98,14 @@ def gemini(home):
     return ["gemini", "--skip-trust", "-p", QUESTION], {"GEMINI_API_KEY": KEY}
 
 
+def gemini_login(home):
+    """As after a login with Google: Code Assist."""
+    command, _ = gemini(home)
+    settings = home / ".gemini/settings.json"
+    settings.write_text(settings.read_text().replace("gemini-api-key", "oauth-personal"))
+    return command, {"GOOGLE_GENAI_USE_GCA": "true", "GOOGLE_CLOUD_ACCESS_TOKEN": "ya29.test-not-real"}
+
+
 # name: (what sets it up, options of the provider)
 H2 = {"alpn": ("h2", "http/1.1")}
 RUNS = {"claude-code": (claude_code, {}), "claude-code-everything": (claude_code_everything, H2),
@@ -105,7 +113,7 @@ RUNS = {"claude-code": (claude_code, {}), "claude-code-everything": (claude_code
         "codex-without-websocket": (codex, {"websockets": False} | H2),
         "codex-login": (codex_login, H2),
         "codex-login-without-websocket": (codex_login, {"websockets": False} | H2),
-        "gemini-cli": (gemini, H2)}
+        "gemini-cli": (gemini, H2), "gemini-cli-login": (gemini_login, H2)}
 
 
 def write_config(home, provider):
@@ -151,10 +159,15 @@ def run(name, options):
     return result
 
 
+def agree(result):
+    return sorted(map(database.row_key, result["rows"])) == \
+        sorted(map(database.ledger_key, result["ledger"]))
+
+
 def show(result):
     """Prints what was seen; true when meter and provider agree and the agent was content."""
     rows, ledger = result["rows"], result["ledger"]
-    equal = sorted(map(database.row_key, rows)) == sorted(map(database.ledger_key, ledger))
+    equal = agree(result)
     good = equal and bool(rows) and result["code"] == 0
     print(f"== {result['name']}: {result['version']}")
     print(f"   exit code {result['code']}; {len(ledger)} calls in the provider's ledger, "
@@ -163,18 +176,41 @@ def show(result):
         figures = " ".join(f"{name.removesuffix('_tokens')}={row[name]}"
                            for name in database.TOKEN_COLUMNS)
         print(f"   row     {row['transport']} {row['endpoint']} {row['model']} {row['status']} "
-              f"{figures} client={row['client_name']}/{row['client_version']}")
+              f"{figures} billing={row['billing']} "
+              f"client={row['client_name']}/{row['client_version']}")
     for line in ledger if not equal else ():
         print(f"   ledger  {database.ledger_key(line)}")
     for what, count in sorted(result["others"].items()):
         print(f"   no call {what} x{count}")
-    for reason, count in collections.Counter((m["host"], m["reason"]) for m in result["misses"]).items():
+    for reason, count in collections.Counter((miss["host"], miss["reason"])
+                                              for miss in result["misses"]).items():
         print(f"   miss    {' '.join(reason)} x{count}")
     if not good:
         print(f"   it said:\n{result['talk'][-3000:]}\n   kept: {result['folder']}")
     else:
         shutil.rmtree(result["folder"], ignore_errors=True)
     return good
+
+
+def table(results):
+    """As docs/clients.md has it."""
+    lines = ["| run | agent | endpoints | transport | billing | ledger | rows | tokens in and out |",
+             "|---|---|---|---|---|---|---|---|"]
+    for result in results:
+        rows, ledger = result["rows"], result["ledger"]
+
+        def words(column):
+            return ", ".join(f"`{word}`" for word in sorted({row[column] for row in rows}))
+
+        def total(lines):
+            whole = sum(line[name] for line in lines for name in database.TOKEN_COLUMNS
+                        if name not in ("thinking_tokens", "output_tokens"))
+            return whole, sum(line["output_tokens"] for line in lines)
+        lines.append(f"| {result['name']} | {result['version']} | {words('endpoint')} | "
+                     f"{words('transport')} | {words('billing')} | {len(ledger)} | {len(rows)} | "
+                     + (f"{total(rows)[0]} and {total(rows)[1]}, equal" if agree(result)
+                        else "DIFFERENT") + " |")
+    return lines
 
 
 def main():
@@ -187,7 +223,9 @@ def main():
     unknown = set(options.names) - set(RUNS)
     if unknown:
         parser.error(f"no such run: {', '.join(sorted(unknown))}")
-    good = [show(run(name, options)) for name in options.names or RUNS]
+    results = [run(name, options) for name in options.names or RUNS]
+    good = [show(result) for result in results]
+    print("\n".join(["", *table(results), ""]))
     print(f"{sum(good)} of {len(good)} runs: meter and provider agree")
     return 0 if all(good) else 1
 

@@ -6,7 +6,7 @@
 #   scripts/agents.sh                     every run; needs no key and no account
 #   scripts/agents.sh NAME...             some of: claude-code claude-code-everything
 #                                         claude-code-login codex codex-without-websocket codex-login
-#                                         codex-login-without-websocket gemini-cli
+#                                         codex-login-without-websocket gemini-cli gemini-cli-login
 #   scripts/agents.sh --bin FOLDER ...    binaries to use (default: build/release/bin, built first)
 #   scripts/agents.sh --latest ...        the newest agents in place of the versions named below
 #

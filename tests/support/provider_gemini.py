@@ -1,4 +1,5 @@
-"""What the simulated Gemini API answers: generateContent, its stream and countTokens.
+"""What the simulated Gemini API answers: generateContent, its stream and countTokens; and Code Assist,
+which wraps the same one level deeper.
 
 Usage has Google's own rules: cached tokens are part of the prompt, thoughts stand beside the
 candidates' tokens, every chunk of a stream repeats the figures so far.
@@ -10,6 +11,7 @@ import provider_answers as answers
 import provider_tools
 
 HOST = "generativelanguage.googleapis.com"
+CODE_ASSIST = "cloudcode-pa.googleapis.com"
 _PATH = re.compile(r"/v1\w*/models/([^/:]+)(?::|%3A)(\w+)$")
 
 
@@ -86,3 +88,31 @@ def route(path):
             "streamGenerateContent": lambda number, request: _generate(
                 number, model, "stream_generate_content", True, request),
             "countTokens": lambda number, _: _count(number, model)}.get(verb)
+
+
+# What Gemini CLI asks of Code Assist before and besides its calls.
+_FACTS = {"loadCodeAssist": {"currentTier": {"id": "standard-tier", "name": "Simulated"},
+                             "cloudaicompanionProject": "simulated-project"},
+          "retrieveUserQuota": {"buckets": []}, "listExperiments": {"flags": [], "experimentIds": []},
+          "fetchAdminControls": {}, "recordCodeAssistMetrics": {}}
+
+
+def _wrapped(number, request, verb, streamed):
+    answer = _generate(number, request["model"], f"codeassist.{verb}", streamed,
+                       request["request"] | {provider_tools.MARK: request.get(provider_tools.MARK)})
+    if streamed:
+        answer.events = [b'data: {"response": ' + event[len(b"data: "):-4]
+                         + b', "traceId": "sim"}\r\n\r\n' for event in answer.events]
+    else:
+        answer.body = b'{"response": ' + answer.body + b"}"
+    return answer
+
+
+def code_assist_route(path):
+    verb = path.removeprefix("/v1internal:")
+    if verb in _FACTS:
+        return lambda *_: answers.Answer(200, "application/json", answers.to_json(_FACTS[verb]))
+    return {"generateContent": lambda number, request: _wrapped(
+                number, request, "generate_content", False),
+            "streamGenerateContent": lambda number, request: _wrapped(
+                number, request, "stream_generate_content", True)}.get(verb)

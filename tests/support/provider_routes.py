@@ -34,7 +34,11 @@ ERRORS = {
 def route_of(host, path):
     """The function that answers a POST: (number of the call, request) -> Answer; or None."""
     path = path.split("?")[0]
-    return provider_gemini.route(path) if host == provider_gemini.HOST else ROUTES.get((host, path))
+    if host == provider_gemini.HOST:
+        return provider_gemini.route(path)
+    if host == provider_gemini.CODE_ASSIST:
+        return provider_gemini.code_assist_route(path)
+    return ROUTES.get((host, path))
 
 
 def _json_answer(status, value):
