@@ -88,6 +88,9 @@ struct CallRecord {
   std::string incomplete_reason;          // a word of `providers.md` 14, empty when complete
   std::optional<int64_t> counted_tokens;  // the answer of a counting call
   std::vector<ExtraUsage> extra_usage;
+  // The record's own figures by sub-call of the same model, where the answer told them: thresholds
+  // of the prompt's length are judged for each. Empty, or two and more that add up to `usage`.
+  std::vector<Usage> iterations;
   std::vector<ToolCalls> tool_calls;
   std::string
       service_tier;  // as served: standard, priority, fast, flex, batch, ...; empty = not told
@@ -114,6 +117,8 @@ struct CallRecord {
   std::optional<double> retry_after_s;
   std::vector<RateLimitHeader> rate_limits;
   std::string session_id;
+  std::string key_print;  // keyed hash of the API key, so that keys can be told apart; empty = none
+  std::optional<int64_t> client_retry;  // which repetition this is, as the client's library told
 
   Attribution attribution;
 };

@@ -3,7 +3,8 @@
 
     scripts/make_rate_card.py PRICES.json interceptor/pricing/rates/rates-YYYY-MM-DD.json
 
-The price table is the hand-kept research file (one entry per model, with sources). The card holds
+The price table is the hand-kept research file (one entry per model, with sources); that of the card
+in use is tests/prices/prices-YYYY-MM-DD.json, and unit tests compare the two figure by figure. The card holds
 what pricing needs and what `pricing list` shows, one model per line so that a change of a price is
 a change of one line. Figures are copied as the decimal strings they are; nothing is computed here.
 """

@@ -21,6 +21,9 @@ class Home {
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
   [[nodiscard]] std::filesystem::path config() const { return root_ / "config.toml"; }
   [[nodiscard]] std::filesystem::path rates() const { return root_ / "rates.toml"; }
+  [[nodiscard]] std::filesystem::path key_print_secret() const {
+    return root_ / "key-print.secret";
+  }
   [[nodiscard]] std::filesystem::path ports() const { return root_ / "effective-ports.json"; }
   [[nodiscard]] std::filesystem::path database() const { return root_ / "db.sqlite"; }
   [[nodiscard]] std::filesystem::path ca_dir() const { return root_ / "ca"; }

@@ -14,7 +14,9 @@ namespace {
 
 using Names = std::span<const std::string_view>;
 
-constexpr std::array<std::string_view, 4> kTop = {"model", "aliases", "discounts", "per_call"};
+constexpr std::array<std::string_view, 5> kTop = {"model", "aliases", "discounts", "per_call",
+                                                  "free_tier"};
+constexpr std::array<std::string_view, 1> kFreeTier = {"keys"};
 constexpr std::array<std::string_view, 9> kModel = {"provider", "model",   "kind", "status", "ids",
                                                     "pattern",  "periods", "geo",  "notes"};
 constexpr std::array<std::string_view, 7> kPeriod = {
@@ -78,6 +80,16 @@ class Reader {
         rates(table, "per_call");
         out_.json += "}";
       });
+      out_.json += ",";
+    }
+    if (const toml::node* free_tier = root.get("free_tier")) {
+      out_.json += "\"free_tier\":";
+      out_.lines.emplace_back("free_tier", line_of(*free_tier));
+      if (const toml::table* table = table_of(*free_tier, "free_tier")) {
+        known(*table, "free_tier", kFreeTier);
+        members(*table, "free_tier",
+                [this](std::string_view key, const toml::node& value) { plain(value, key); });
+      }
       out_.json += ",";
     }
     if (out_.json.back() == ',') out_.json.pop_back();

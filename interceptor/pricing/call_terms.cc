@@ -65,11 +65,15 @@ constexpr std::array kToolWords = {
     ToolWord{"anthropic", "web_search", kPerCall, "web_search"},
     ToolWord{"anthropic", "web_fetch", kPerCall, "web_fetch"},
     ToolWord{"anthropic", "code_execution", kNotCovered, ""},
+    ToolWord{"anthropic", "tool_search", kFree, ""},
     ToolWord{"openai", "web_search", kPerCall, "web_search"},
     ToolWord{"openai", "file_search", kPerCall, "file_search"},
     ToolWord{"openai", "code_interpreter", kNotCovered, ""},
-    ToolWord{"gemini", "url_context", kFree, ""},     // its tokens are in the usage
-    ToolWord{"gemini", "code_execution", kFree, ""},  // the same
+    ToolWord{"openai", "audio_seconds", ToolTerm::Kind::per_second, "audio_seconds"},
+    ToolWord{"openai", "image_generation", kNotCovered, ""},  // another model's tokens, untold
+    ToolWord{"openai", "transcription", kNotCovered, ""},     // by the minute, inside a session
+    ToolWord{"gemini", "url_context", kFree, ""},             // its tokens are in the usage
+    ToolWord{"gemini", "code_execution", kFree, ""},          // the same
     ToolWord{"xai", "web_search", kPerCall, "web_search"},
     ToolWord{"xai", "x_search", kPerCall, "x_search"},
     ToolWord{"xai", "code_interpreter", kPerCall, "code_execution"},
@@ -79,6 +83,8 @@ constexpr std::array kToolWords = {
     ToolWord{"xai", "file_search", kPerCall, "collections_search"},
     ToolWord{"xai", "collections_search", kPerCall, "collections_search"},
     ToolWord{"xai", "mcp", kPerCall, "mcp"},
+    ToolWord{"xai", "view_image", kFree, ""},  // its tokens are in the usage
+    ToolWord{"xai", "view_x_video", kFree, ""},
 };
 
 // The counters of the wire: web_search_requests (Anthropic), web_search_calls (xAI).

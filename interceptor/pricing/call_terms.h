@@ -25,7 +25,13 @@ struct TierTerm {
                                                   std::string_view host);
 
 struct ToolTerm {
-  enum class Kind : uint8_t { unknown, per_call, free, not_covered } kind = Kind::unknown;
+  enum class Kind : uint8_t {
+    unknown,
+    per_call,
+    per_second,  // of audio, by the model's rate per minute
+    free,
+    not_covered
+  } kind = Kind::unknown;
   std::string charge;          // name in the card when per_call
   int64_t count = 0;           // what is charged, which need not be the number of calls
   bool hidden_tokens = false;  // the provider bills input tokens that usage may not show

@@ -1,8 +1,10 @@
 #include "interceptor/pricing/price.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "interceptor/pricing/call_terms.h"
 #include "interceptor/pricing/pico_usd.h"
@@ -15,6 +17,16 @@ constexpr int64_t kMaxPico = std::numeric_limits<int64_t>::max();
 
 // The record's doubt about which of several modalities came from the cache.
 constexpr const char* kCachedModality = "cached_modality";
+
+// The answer does not say what the output was: text, a picture, speech.
+constexpr const char* kOutputModality = "output_modality";
+
+bool output_has_several_rates(const RateSet& rates) {
+  constexpr std::array<std::string_view, 4> kOutputs = {"output", "output_audio", "output_image",
+                                                        "output_video"};
+  return std::count_if(kOutputs.begin(), kOutputs.end(),
+                       [&](std::string_view bucket) { return rates.find(bucket).has_value(); }) > 1;
+}
 
 // Most models have one rate for all modalities; then it is no doubt about the price.
 bool modality_matters(const Usage& usage, const RateSet& rates) {
@@ -40,7 +52,10 @@ class Bill {
     if (nothing_counted()) return price_nothing();
     if (record_.bucket_doubt == "fallback_credit")
       flag("fallback_credit");  // the bill was changed afterwards: ours is near, not exact
-    else if (!record_.bucket_doubt.empty() && record_.bucket_doubt != kCachedModality)
+    else if (record_.bucket_doubt.starts_with("unknown_usage_field:"))
+      flag("unknown_usage_field");  // a figure that may be a new charge, or no charge at all
+    else if (!record_.bucket_doubt.empty() && record_.bucket_doubt != kCachedModality &&
+             record_.bucket_doubt != kOutputModality)
       return refuse(record_.bucket_doubt.c_str());
     if (!add_own_usage() || !add_extra_usage() || !add_tool_calls() || !add_discount()) return;
     if (total_ > kMaxPico) return refuse("overflow");
@@ -66,6 +81,7 @@ class Bill {
 
   [[nodiscard]] bool sane() const {
     return is_sane(record_.usage) &&
+           std::all_of(record_.iterations.begin(), record_.iterations.end(), is_sane) &&
            std::all_of(record_.extra_usage.begin(), record_.extra_usage.end(),
                        [](const ExtraUsage& extra) { return is_sane(extra.usage); }) &&
            std::all_of(record_.tool_calls.begin(), record_.tool_calls.end(),
@@ -126,12 +142,30 @@ class Bill {
     }
     if (is_zero(record_.usage)) return true;
     const Period* period = nullptr;
-    bool long_context = false;
-    if (!add_usage(record_.usage, own_model(), tier.name, &period, &long_context)) return false;
+    for (const Usage& usage : sub_calls()) {
+      bool long_context = false;
+      if (!add_usage(usage, own_model(), tier.name, &period, &long_context)) return false;
+      result_.long_context = result_.long_context || long_context;
+    }
     result_.period_from = period->from ? day_text(*period->from) : "";
-    result_.long_context = long_context;
     if (own_entry_->geo.contains(place_)) result_.geo = place_;
     return true;
+  }
+
+  // Each sub-call has a prompt of its own, and that is what thresholds are about. Sub-calls that do
+  // not add up to the record are not believed.
+  [[nodiscard]] std::vector<Usage> sub_calls() const {
+    const auto figures = [](const Usage& u) {
+      return std::array{u.input_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
+                        u.cache_write_1h_tokens, u.output_tokens};
+    };
+    std::array<int64_t, 5> left = figures(record_.usage);
+    for (const Usage& usage : record_.iterations)
+      for (size_t i = 0; i < left.size(); ++i) left[i] -= figures(usage)[i];
+    const bool add_up = std::all_of(left.begin(), left.end(), [](int64_t n) { return n == 0; });
+    if (record_.iterations.size() < 2 || !add_up || !record_.usage.parts.empty())
+      return {record_.usage};
+    return record_.iterations;
   }
 
   bool add_extra_usage() {
@@ -166,6 +200,8 @@ class Bill {
 
     if (record_.bucket_doubt == kCachedModality && modality_matters(usage, *rates))
       return stop(kCachedModality);
+    if (record_.bucket_doubt == kOutputModality && output_has_several_rates(*rates))
+      return stop(kOutputModality);
     Rational factor;
     if (const auto place = entry->geo.find(place_); place != entry->geo.end())
       factor = place->second;
@@ -175,8 +211,16 @@ class Bill {
       const auto rate = rates->find_or_fallback(bucket.name);
       if (!rate) return stop("missing_bucket");
       // The reader of the card made sure that this division leaves nothing over.
-      const int64_t multiplied = *rate * factor.numerator / factor.denominator;
-      if (!add_line(entry->model, bucket.name, false, bucket.tokens, multiplied)) return false;
+      PriceLine line{entry->model,
+                     bucket.name,
+                     false,
+                     bucket.tokens,
+                     *rate * factor.numerator / factor.denominator,
+                     0,
+                     *rate,
+                     {}};
+      if (factor.numerator != factor.denominator) line.multiplier = text_of(factor);
+      if (!add_line(std::move(line))) return false;
     }
     return true;
   }
@@ -212,15 +256,34 @@ class Bill {
         flag("not_covered");
         continue;
       }
+      if (term.kind == ToolTerm::Kind::per_second) {
+        if (!add_seconds(term)) return false;
+        continue;
+      }
       const auto charge = term.kind == ToolTerm::Kind::per_call
                               ? card_.per_call(provider_, term.charge)
                               : std::nullopt;
       if (!charge) return stop("unknown_tool");
       if (charge->from_override) used_override_ = true;
       if (term.hidden_tokens) flag("search_tokens");
-      if (!add_line(model, term.charge, true, term.count, charge->pico_usd)) return false;
+      if (!add_line(
+              {model, term.charge, true, term.count, charge->pico_usd, 0, charge->pico_usd, {}}))
+        return false;
     }
     return true;
+  }
+
+  bool add_seconds(const ToolTerm& term) {
+    if (own_entry_ == nullptr) return stop(own_model().empty() ? "no_model" : "unknown_model");
+    const Period* period = own_entry_->period_on(day_);
+    if (period == nullptr) return stop("no_period");
+    const auto per_minute = period->rates.find("per_minute");
+    // A card keeps rates per million tokens in pico-USD per token; this one is USD per minute.
+    constexpr int64_t kMillion = 1'000'000;
+    if (!per_minute || *per_minute * kMillion % 60 != 0) return stop("per_minute");
+    const int64_t rate = *per_minute * kMillion / 60;
+    result_.period_from = period->from ? day_text(*period->from) : "";
+    return add_line({own_entry_->model, term.charge, true, term.count, rate, 0, rate, {}});
   }
 
   bool add_discount() {
@@ -233,17 +296,30 @@ class Bill {
     const Int128 change = after - total_;
     if (after > kMaxPico) return stop("overflow");
     const auto amount = static_cast<int64_t>(change);
-    result_.lines.push_back({"", "discount", false, 1, amount, amount});
+    result_.lines.push_back({"", "discount", false, 1, amount, amount, 0, text_of(*factor)});
     total_ = after;
     return true;
   }
 
-  bool add_line(const std::string& model, const std::string& bucket, bool per_call, int64_t count,
-                int64_t rate) {
-    const Int128 amount = static_cast<Int128>(count) * rate;
-    if (amount > kMaxPico) return stop("overflow");
+  // Sub-calls at the same rate make one line.
+  bool add_line(PriceLine line) {
+    const auto same =
+        std::find_if(result_.lines.begin(), result_.lines.end(), [&](const PriceLine& known) {
+          return known.model == line.model && known.bucket == line.bucket &&
+                 known.per_call == line.per_call && known.rate_pico_usd == line.rate_pico_usd &&
+                 known.multiplier == line.multiplier;
+        });
+    const Int128 amount = static_cast<Int128>(line.count) * line.rate_pico_usd;
+    const int64_t before = same != result_.lines.end() ? same->amount_pico_usd : 0;
+    if (amount + before > kMaxPico) return stop("overflow");
     total_ += amount;
-    result_.lines.push_back({model, bucket, per_call, count, rate, static_cast<int64_t>(amount)});
+    line.amount_pico_usd = static_cast<int64_t>(amount);
+    if (same != result_.lines.end()) {
+      same->count += line.count;
+      same->amount_pico_usd += line.amount_pico_usd;
+    } else {
+      result_.lines.push_back(std::move(line));
+    }
     return true;
   }
 
@@ -282,7 +358,9 @@ void settle(const RateCard& card, const CallRecord& record, bool used_override,
     figure = billed;
     result.rates_source = "provider";
   }
-  if (record.billing == "subscription")
+  const bool free_key = card.is_free_key(record.key_print);
+  if (free_key && figure) result.flags.emplace_back("free_tier_key");
+  if (record.billing == "subscription" || free_key)
     result.shadow_cost_pico_usd = figure;
   else
     result.cost_pico_usd = figure;

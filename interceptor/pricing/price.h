@@ -25,6 +25,8 @@ struct PriceLine {
   int64_t count = 0;          // tokens or calls
   int64_t rate_pico_usd = 0;  // per token or call, multipliers applied
   int64_t amount_pico_usd = 0;
+  int64_t list_rate_pico_usd = 0;  // before the multiplier; 0 for a discount
+  std::string multiplier;          // "1.1", of a discount its fraction "9/10"; empty = none
 };
 
 struct PriceResult {
@@ -40,8 +42,8 @@ struct PriceResult {
   std::vector<PriceLine> lines;
 
   // What goes into the books. cost: spend; the provider's own figure when it sent one, else ours.
-  // shadow: the same for subscription surfaces, where cost stays empty. At most one of the two is
-  // set.
+  // shadow: the same for subscription surfaces and for keys that pay nothing, where cost stays
+  // empty. At most one of the two is set.
   std::optional<int64_t> cost_pico_usd;
   std::optional<int64_t> shadow_cost_pico_usd;
   std::string rates_source;  // bundled-YYYY-MM-DD, override, provider; empty when neither is set
@@ -55,8 +57,8 @@ struct PriceResult {
   std::string geo;  // multiplier used: us, regional; empty = none
   // The figure is ours and right by the list, but the bill may differ (prepaid tier, list price
   // that lapsed, charge per container): prepaid_tier, stale_rate, not_covered, search_tokens,
-  // extra_usage_tier, fallback_credit, provider_cost_differs,
-  // provider_cost_only.
+  // extra_usage_tier, fallback_credit, provider_cost_differs, provider_cost_only, free_tier_key,
+  // unknown_usage_field.
   std::vector<std::string> flags;
 };
 

@@ -10,6 +10,7 @@
 #include <initializer_list>
 
 #include "interceptor/pricing/bundled_rates.h"
+#include "interceptor/pricing/decimal_text.h"
 #include "interceptor/pricing/id_pattern.h"
 
 namespace hm::pricing {
@@ -20,60 +21,9 @@ using rapidjson::Value;
 constexpr size_t kMaxCardBytes = 8 * 1024 * 1024;
 constexpr int kRateDecimals = 6;     // USD per million tokens -> pico-USD per token
 constexpr int kPerCallDecimals = 9;  // USD per 1,000 calls -> pico-USD per call
-constexpr int64_t kMaxRate = 1'000'000'000'000'000;
 
 std::string text_of(const Value& value) {
   return {value.GetString(), value.GetStringLength()};
-}
-
-// "0.0375" with 6 decimals is 37500. Null: not a plain decimal, or finer than that.
-std::optional<int64_t> scaled(std::string_view text, int decimals) {
-  int64_t value = 0;
-  int after_point = -1;
-  if (text.empty() || text.size() > 24 || text.front() == '.' || text.back() == '.')
-    return std::nullopt;
-  for (const char c : text) {
-    if (c == '.') {
-      if (after_point >= 0) return std::nullopt;
-      after_point = 0;
-      continue;
-    }
-    if (c < '0' || c > '9') return std::nullopt;
-    if (after_point >= 0 && ++after_point > decimals) {
-      if (c != '0') return std::nullopt;
-      continue;
-    }
-    value = value * 10 + (c - '0');
-    if (value > kMaxRate) return std::nullopt;
-  }
-  for (int i = std::clamp(after_point, 0, decimals); i < decimals; ++i) {
-    value *= 10;
-    if (value > kMaxRate) return std::nullopt;
-  }
-  return value;
-}
-
-std::optional<int64_t> positive(std::string_view text) {
-  const auto value = scaled(text, 0);
-  return value && *value > 0 ? value : std::nullopt;
-}
-
-// "1.1" is 11/10, "9/10" is itself.
-std::optional<Rational> rational(std::string_view text) {
-  if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
-    const auto over = scaled(text.substr(0, slash), 0);
-    const auto under = positive(text.substr(slash + 1));
-    if (!over || !under || *over > 1'000'000 || *under > 1'000'000) return std::nullopt;
-    return Rational{*over, *under};
-  }
-  const auto thousandths = scaled(text, 3);
-  if (!thousandths || *thousandths > 1'000'000) return std::nullopt;
-  Rational result{*thousandths, 1000};
-  while (result.denominator > 1 && result.numerator % 10 == 0) {
-    result.numerator /= 10;
-    result.denominator /= 10;
-  }
-  return result;
 }
 
 // A floating point number anywhere, or nesting that no card has (which the stack is spared).
@@ -159,6 +109,18 @@ class CardReader {
     return true;
   }
 
+  bool texts_field(const Value& object, const char* name, const std::string& where,
+                   std::vector<std::string>& out) {
+    const auto found = object.FindMember(name);
+    if (found == object.MemberEnd()) return true;
+    if (!found->value.IsArray()) return fault(where, std::string(name) + " is not a list");
+    for (const Value& text : found->value.GetArray()) {
+      if (!text.IsString()) return fault(where, std::string(name) + " is not a list of strings");
+      out.push_back(text_of(text));
+    }
+    return true;
+  }
+
   bool read_card(const Value& root) {
     std::string format;
     if (!known_fields(root, "card",
@@ -181,8 +143,9 @@ class CardReader {
 
   bool read_overrides(const Value& root) {
     card_.overrides_ = true;
-    if (!known_fields(root, "overrides", {"models", "providers", "aliases", "discounts"}) ||
-        !read_common(root))
+    if (!known_fields(root, "overrides",
+                      {"models", "providers", "aliases", "discounts", "free_tier"}) ||
+        !read_common(root) || !read_free_keys(root))
       return false;
     card_.entries_.insert(card_.entries_.end(), below_->entries_.begin(), below_->entries_.end());
     card_.card_date_ = below_->card_date_;
@@ -214,6 +177,28 @@ class CardReader {
         if (!factor) return fault("discounts." + provider, "is not a fraction like \"9/10\"");
         card_.discounts_.insert_or_assign(provider, *factor);
       }
+    }
+    return true;
+  }
+
+  bool read_free_keys(const Value& root) {
+    const auto part = root.FindMember("free_tier");
+    if (part == root.MemberEnd()) return true;
+    if (!is_object(part->value, "free_tier") || !known_fields(part->value, "free_tier", {"keys"}))
+      return false;
+    const auto keys = part->value.FindMember("keys");
+    if (keys == part->value.MemberEnd()) return true;
+    if (!keys->value.IsArray()) return fault("free_tier", "keys is not a list");
+    for (const Value& key : keys->value.GetArray()) {
+      const std::string print = key.IsString() ? text_of(key) : "";
+      const bool hex =
+          print.size() == 16 && print.find_first_not_of("0123456789abcdef") == std::string::npos;
+      // The complaint does not repeat it: it may be the key itself.
+      if (!hex)
+        return fault("free_tier",
+                     "keys has something that is not a print of 16 hex digits, as "
+                     "`halton-meter pricing key` tells it");
+      card_.free_keys_.insert(print);
     }
     return true;
   }
@@ -253,6 +238,9 @@ class CardReader {
         !string_field(value, "status", where, entry.status, false) ||
         !string_field(value, "pattern", where, entry.pattern, false) ||
         !string_field(value, "notes", where, entry.notes, false) ||
+        !string_field(value, "confidence", where, entry.confidence, false) ||
+        !texts_field(value, "sources", where, entry.sources) ||
+        !texts_field(value, "disagree", where, entry.disagree) ||
         !bool_field(value, "agree", where, entry.agree) ||
         !bool_field(value, "enabled", where, enabled) || !read_ids(value, where, entry) ||
         !read_geo(value, where, entry) || !read_periods(value, where, entry))

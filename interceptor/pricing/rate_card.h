@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,7 +28,7 @@ using Day = int32_t;  // UTC days since 1970-01-01
 [[nodiscard]] std::string day_text(Day day);
 
 // Bucket name to rate: input, output, cache_read, cache_write_5m, ..., and rates that no response
-// shows in tokens (per_minute, per_image), which pricing never uses.
+// shows in tokens: per_minute is for answers that tell seconds of audio, the rest is never used.
 struct RateSet {
   std::map<std::string, int64_t, std::less<>> rates;
 
@@ -62,6 +63,7 @@ struct Rational {
   int64_t numerator = 1;
   int64_t denominator = 1;
 };
+[[nodiscard]] std::string text_of(const Rational& factor);  // "1.1" where that is exact, else "5/3"
 
 struct ModelEntry {
   std::string provider;  // anthropic, openai, gemini, xai
@@ -72,7 +74,10 @@ struct ModelEntry {
   std::string pattern;           // regular expression over the whole id; may be empty
   std::vector<Period> periods;   // ordered, touching
   std::map<std::string, Rational, std::less<>> geo;  // us, regional
-  bool agree = false;  // two independent sources gave the same standard rates
+  bool agree = false;                 // two independent sources gave the same standard rates
+  std::vector<std::string> sources;   // where the figures were read
+  std::vector<std::string> disagree;  // what others say instead
+  std::string confidence;             // empty: nothing to be said against it
   std::string notes;
   bool from_override = false;
 
@@ -93,7 +98,8 @@ class RateCard {
   // optional: "models" (matched first; a model that the card has is replaced from the override's
   // first day on), "aliases" ({"openai": {"my-gpt": "gpt-5.5"}}), "providers" (per_call),
   // "discounts"
-  // ({"openai": "9/10"}, on everything). Unknown fields are errors. Only here may 0 be a price.
+  // ({"openai": "9/10"}, on everything), "free_tier" ({"keys": ["0123456789abcdef"]}, prints of
+  // keys that pay nothing). Unknown fields are errors. Only here may 0 be a price.
   [[nodiscard]] Result<RateCard> with_overrides(std::string_view json,
                                                 std::string* why = nullptr) const;
 
@@ -112,6 +118,8 @@ class RateCard {
   [[nodiscard]] std::optional<PerCall> per_call(std::string_view provider,
                                                 std::string_view name) const;
   [[nodiscard]] std::optional<Rational> discount(std::string_view provider) const;
+  // A key that the user marked as one that pays nothing, by its print.
+  [[nodiscard]] bool is_free_key(std::string_view key_print) const;
 
   [[nodiscard]] const std::vector<ModelEntry>& entries() const { return entries_; }
   [[nodiscard]] const std::map<std::string, std::map<std::string, PerCall>>& per_calls() const {
@@ -139,6 +147,7 @@ class RateCard {
   Layer layers_[2];
   std::map<std::string, std::map<std::string, PerCall>> per_calls_;
   std::map<std::string, Rational, std::less<>> discounts_;
+  std::set<std::string, std::less<>> free_keys_;
   std::string id_;
   std::string card_date_;
   std::string evidence_until_;

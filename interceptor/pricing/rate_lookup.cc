@@ -176,6 +176,25 @@ std::optional<RateCard::PerCall> RateCard::per_call(std::string_view provider,
   return found->second;
 }
 
+bool RateCard::is_free_key(std::string_view key_print) const {
+  return !key_print.empty() && free_keys_.contains(key_print);
+}
+
+std::string text_of(const Rational& factor) {
+  int64_t scale = 1;
+  std::string::size_type decimals = 0;
+  while (scale % factor.denominator != 0 && decimals < 3) {
+    scale *= 10;
+    ++decimals;
+  }
+  if (scale % factor.denominator != 0)
+    return std::to_string(factor.numerator) + "/" + std::to_string(factor.denominator);
+  std::string digits = std::to_string(factor.numerator * (scale / factor.denominator));
+  if (decimals == 0) return digits;
+  if (digits.size() <= decimals) digits.insert(0, decimals + 1 - digits.size(), '0');
+  return digits.insert(digits.size() - decimals, ".");
+}
+
 std::optional<Rational> RateCard::discount(std::string_view provider) const {
   const auto found = discounts_.find(provider);
   if (found == discounts_.end()) return std::nullopt;

@@ -246,6 +246,86 @@ TEST_CASE("usage of another model is priced by that model") {
   CHECK(priced(r).state == PriceState::priced);
 }
 
+TEST_CASE("thresholds are judged for each sub-call") {
+  // Above 100,000 every token of Haiku 5.5 costs five times as much.
+  CallRecord r = call("anthropic", "claude-haiku-5-5", "2026-11-15");
+  const Usage first{60'000, 0, 0, 0, 100, 0, {}}, second{50'000, 5'000, 0, 0, 200, 0, {}};
+  r.usage = {110'000, 5'000, 0, 0, 300, 0, {}};
+  const int64_t cheap = 110'000 * 100'000LL + 5'000 * 10'000LL + 300 * 500'000LL;
+  CHECK(priced(r).long_context);
+  CHECK(priced(r).pico_usd == 5 * cheap);
+  r.iterations = {first, second};
+  const PriceResult result = priced(r);
+  CHECK_FALSE(result.long_context);
+  CHECK(result.pico_usd == cheap);
+  REQUIRE(result.lines.size() == 3);  // sub-calls at the same rate are one line
+  CHECK(result.lines[0].count == 110'000);
+  // One of two is long: that one alone is dearer.
+  const Usage long_one{100'001, 0, 0, 0, 10, 0, {}};
+  r.usage = {160'001, 0, 0, 0, 110, 0, {}};
+  r.iterations = {first, long_one};
+  CHECK(priced(r).long_context);
+  CHECK(priced(r).pico_usd ==
+        60'000 * 100'000LL + 100 * 500'000LL + 5 * (100'001 * 100'000LL + 10 * 500'000LL));
+  // Sub-calls that do not add up are not believed.
+  r.iterations = {first, first};
+  CHECK(priced(r).pico_usd == 5 * (160'001 * 100'000LL + 110 * 500'000LL));
+}
+
+TEST_CASE("a key that pays nothing has a shadow cost") {
+  const auto card =
+      RateCard::bundled().with_overrides(R"({"free_tier":{"keys":["0123456789abcdef"]}})");
+  REQUIRE(card);
+  CallRecord r = small_call("gemini", "gemini-2.5-flash");
+  r.key_print = "0123456789abcdef";
+  const PriceResult free = price(*card, r);
+  CHECK_FALSE(free.cost_pico_usd);
+  CHECK(free.shadow_cost_pico_usd == priced(r).cost_pico_usd);
+  CHECK(free.flags == std::vector<std::string>{"free_tier_key"});
+  r.key_print = "0123456789abcdee";
+  CHECK(price(*card, r).cost_pico_usd);
+  r.key_print.clear();
+  CHECK(price(*card, r).cost_pico_usd);
+  std::string why;
+  CHECK_FALSE(RateCard::bundled().with_overrides(
+      R"({"free_tier":{"keys":["AIzaSomebodysRealKey000000000000000000"]}})", &why));
+  CHECK(why.find("AIza") == std::string::npos);
+}
+
+TEST_CASE("a figure that nobody knows marks the cost") {
+  CallRecord r = small_call("openai", "gpt-5.5");
+  r.bucket_doubt = "unknown_usage_field:dream_tokens";
+  CHECK(priced(r).flags == std::vector<std::string>{"unknown_usage_field"});
+  r.bucket_doubt.clear();
+  CHECK(priced(r).flags.empty());
+}
+
+TEST_CASE("audio by its length") {
+  CallRecord r = call("openai", "whisper-1", "2026-11-15");
+  r.request_kind = "audio";
+  r.tool_calls = {{"audio_seconds", 94}};
+  const PriceResult result = priced(r);
+  REQUIRE(result.state == PriceState::priced);
+  CHECK(result.pico_usd == 94 * 100'000'000LL);  // 0.006 USD a minute
+  CHECK(result.lines.size() == 1);
+  r.model = "gpt-transcribe";
+  CHECK(priced(r).pico_usd == 94 * 75'000'000LL);
+  r.model = "gpt-realtime-whisper";  // 0.017 a minute is no whole figure a second
+  CHECK(reason_of(r) == "per_minute");
+  r.model = "gpt-5.5";
+  CHECK(reason_of(r) == "per_minute");
+  r.model = "whisper-99";
+  CHECK(reason_of(r) == "unknown_model");
+}
+
+TEST_CASE("multipliers in text") {
+  CHECK(text_of({11, 10}) == "1.1");
+  CHECK(text_of({1, 1}) == "1");
+  CHECK(text_of({9, 10}) == "0.9");
+  CHECK(text_of({5, 3}) == "5/3");
+  CHECK(text_of({1, 1000}) == "0.001");
+}
+
 TEST_CASE("parts") {
   CallRecord r = call("openai", "gpt-image-1", "2026-11-15");
   r.request_kind = "image";

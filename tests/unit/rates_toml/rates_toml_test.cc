@@ -46,6 +46,13 @@ TEST_CASE("an empty file overrides nothing") {
   CHECK(read("# nothing\n", "r.toml")->json == "{}");
 }
 
+TEST_CASE("prints of keys that pay nothing") {
+  const auto made = read("[free_tier]\nkeys = [\"0123456789abcdef\"]\n", "r.toml");
+  REQUIRE(made);
+  CHECK(made->json == R"({"free_tier":{"keys":["0123456789abcdef"]}})");
+  CHECK(made->located("r.toml", "free_tier: bad") == "r.toml:1: free_tier: bad");
+}
+
 TEST_CASE("faults name file and line") {
   struct Row {
     const char* text;
@@ -63,6 +70,8 @@ TEST_CASE("faults name file and line") {
            Row{"[discounts]\nopenai = 0.9\n", "r.toml:2: openai must be a text in quotes"},
            Row{"model = 3\n", "r.toml:1: model must be written [[model]]"},
            Row{"[aliases]\nopenai = \"x\"\n", "r.toml:2: aliases.openai must be a table"},
+           Row{"\n[free_tier]\nkey = \"x\"\n", "r.toml:3: unknown field \"key\" in free_tier"},
+           Row{"[free_tier]\nkeys = [1]\n", "r.toml:2: keys must be a list of texts"},
        }) {
     const auto made = read(text, "r.toml");
     REQUIRE_FALSE(made);
