@@ -1,11 +1,13 @@
 #include "interceptor/app/app.h"
 
 #include <csignal>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
+#include "common/base/key_print.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
 #include "common/config/config.h"
@@ -92,6 +94,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<relay::TrustMemory> trust;
   net::Loop loop;
   std::unique_ptr<attribution::Attributor> attributor;
+  std::optional<KeyPrinter> key_printer;
   std::unique_ptr<relay::RelayContext> context;
   std::unique_ptr<relay::Acceptor> acceptor;
   std::unique_ptr<relay::LoopMonitor> monitor;
@@ -116,6 +119,13 @@ bool InterceptorApp::Parts::prepare() {
   if (const auto made = ensure_dir(home.root()); !made)
     log::warn("daemon.home_unusable").with("folder", home.root().string()).with(made.error());
 
+  if (const auto printer = KeyPrinter::load_or_create(home.key_print_secret())) {
+    key_printer.emplace(*printer);
+  } else {
+    log::warn("daemon.key_prints_off")
+        .with("file", home.key_print_secret().string())
+        .with(printer.error());
+  }
   store::WriterOptions options;
   options.database = home.database();
   options.spool_dir = home.spool_dir();
@@ -199,9 +209,9 @@ bool InterceptorApp::Parts::listen() {
   limits.max_sessions = static_cast<size_t>(config.intercept.max_sessions);
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
-  context = std::make_unique<relay::RelayContext>(
-      relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
-                          *authority, *leaves, *trust, *attributor, queue, limits});
+  context = std::make_unique<relay::RelayContext>(relay::RelayContext{
+      loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
+      *attributor, queue, limits, key_printer ? &*key_printer : nullptr});
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
   const auto wanted =

@@ -6,6 +6,8 @@ namespace {
 
 constexpr Route kRoutes[] = {
     {"POST", "/v1/messages", WireShape::anthropic_messages, "messages"},
+    // For programs that speak OpenAI's shape only.
+    {"POST", "/v1/chat/completions", WireShape::openai_chat, "chat.completions"},
     {"POST", "/v1/messages/count_tokens", WireShape::anthropic_messages, "messages.count_tokens",
      RouteUse::counting},
     {"GET", "/v1/messages/batches/*/results", WireShape::anthropic_batch_results,

@@ -32,6 +32,8 @@ CallMeter::CallMeter(const Provider& provider, RouteMatch match, const Connectio
   base_.billing = billing_of(provider, head);
   base_.requested_at_us = clock.wall_us();
   base_.session_id = session_of(head);
+  base_.client_retry = client_retry(head);
+  if (facts.key_printer != nullptr) base_.key_print = facts.key_printer->print(api_key(head));
   const ClientName client = client_name(head);
   base_.attribution.client_name = client.name;
   base_.attribution.client_version = client.version;
@@ -116,9 +118,23 @@ void CallMeter::push_line() {
   record.tokens_complete = line.usage_seen;
   if (!line.usage_seen) record.incomplete_reason = "no_usage_in_response";
   if (line.service_tier.empty()) line.service_tier = "batch";
+  if (!line.endpoint.empty()) record.endpoint = line.endpoint;
+  if (!line.request_kind.empty()) record.request_kind = line.request_kind;
   fill_draft(record, std::move(line));
   record.bytes_up = record.bytes_down = 0;  // those of the download belong to no line
   push(std::move(record));
+}
+
+void CallMeter::push_unread_lines() {
+  counters::get("meter.batch_unread").add();
+  MissRecord miss;
+  miss.at_us = clock_.wall_us();
+  miss.host = facts_.host;
+  miss.reason = response_->failure();
+  miss.call_id = facts_.call_id;
+  miss.detail = match_.route->endpoint;
+  miss.bytes_down = base_.bytes_down;
+  if (!sink_.push(std::move(miss))) counters::get("meter.record_refused").add();
 }
 
 void CallMeter::end(EndKind kind) {
@@ -130,15 +146,16 @@ void CallMeter::end(EndKind kind) {
   const bool failed = base_.http_status.value_or(0) >= 400;
   if (match_.route->use == RouteUse::batch) {
     // The lines were the records; what was not read of them is missing.
-    if (!failed && response_ != nullptr && response_->failure() != nullptr) {
-      counters::get("meter.batch_unread").add();
-    }
+    if (!failed && response_ != nullptr && response_->failure() != nullptr) push_unread_lines();
     return;
   }
   CallRecord record = make_record();
   settle(record, kind);
   fill_draft(record, std::move(draft_));
-  if (failed) record.usage = {};
+  if (failed) {
+    record.usage = {};
+    record.iterations.clear();
+  }
   // An answer asked for again is no call: it may complete the first record, nothing else.
   if (match_.route->use == RouteUse::retrieval && (failed || !record.tokens_complete)) return;
   push(std::move(record));

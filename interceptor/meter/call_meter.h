@@ -44,6 +44,7 @@ class CallMeter {
 
  private:
   void push_line();
+  void push_unread_lines();
   void fill_request(CallRecord& record) const;
   void fill_draft(CallRecord& record, Draft&& draft) const;
   void settle(CallRecord& record, http::EndKind kind) const;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/base/key_print.h"
 #include "interceptor/call_record.h"
 #include "interceptor/http/exchange.h"
 #include "interceptor/meter/provider.h"
@@ -24,6 +25,7 @@ struct ConnectionFacts {
   std::string call_id;  // from the edge
   std::string transport = "h1";
   Attribution attribution;
+  const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
 };
 
 class ConnectionMeter final : public http::ExchangeEvents {

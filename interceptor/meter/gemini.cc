@@ -26,6 +26,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1*/openai/chat/completions", WireShape::openai_chat, "chat.completions"},
     {"POST", "/v1*/openai/embeddings", WireShape::openai_embeddings, "embeddings", RouteUse::call,
      "embedding"},
+    {"POST", "/v1*/openai/images/generations", WireShape::openai_images, "images", RouteUse::call,
+     "image"},
     {"POST", "/v1*/interactions", WireShape::gemini_interactions, "interactions"},
     {"GET", "/v1*/interactions/{id}", WireShape::gemini_interactions, "interactions",
      RouteUse::retrieval},

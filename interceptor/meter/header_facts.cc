@@ -178,6 +178,41 @@ std::optional<double> retry_after(const http::ResponseHead& head, int64_t now_wa
   return std::clamp(static_cast<double>(*date - now_wall_us) / 1e6, 0.0, kMaxSeconds);
 }
 
+// The scheme's case is the client's affair (RFC 9110 11.1), and so are blanks behind it.
+std::string_view bearer_token(const http::RequestHead& head) {
+  constexpr std::string_view kBearer = "bearer ";
+  std::string_view value = head.header("authorization");
+  if (value.size() <= kBearer.size()) return {};
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  if (!std::ranges::equal(value.substr(0, kBearer.size()), kBearer, {}, lower)) return {};
+  value.remove_prefix(kBearer.size());
+  return value.substr(std::min(value.find_first_not_of(' '), value.size()));
+}
+
+std::string_view api_key(const http::RequestHead& head) {
+  for (const std::string_view name : {"x-api-key", "x-goog-api-key", "api-key"})
+    if (const std::string_view key = head.header(name); !key.empty()) return key;
+  if (const std::string_view token = bearer_token(head); !token.empty()) return token;
+  // Google's old way: in the query.
+  const std::string_view target = head.target;
+  size_t at = target.find('?');
+  while (at != std::string_view::npos) {
+    std::string_view pair = target.substr(at + 1);
+    pair = pair.substr(0, pair.find('&'));
+    if (pair.starts_with("key=")) return pair.substr(4);
+    at = target.find('&', at + 1);
+  }
+  return {};
+}
+
+std::optional<int64_t> client_retry(const http::RequestHead& head) {
+  const std::string_view text = head.header("x-stainless-retry-count");
+  const auto count = text.size() > 4 ? std::nullopt : digits(text, 0, text.size());
+  return text.empty() || !count ? std::nullopt : std::optional<int64_t>(*count);
+}
+
 std::string provider_request_id(const http::ResponseHead& head) {
   for (const std::string_view name :
        {"request-id", "x-request-id", "x-oai-request-id", "apim-request-id", "x-amzn-requestid"}) {

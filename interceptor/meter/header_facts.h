@@ -32,6 +32,15 @@ struct ClientName {
 [[nodiscard]] std::optional<double> retry_after(const http::ResponseHead& head,
                                                 int64_t now_wall_us);
 
+// What `Authorization: Bearer` carries; its begin only may be looked at. Empty: none.
+[[nodiscard]] std::string_view bearer_token(const http::RequestHead& head);
+
+// The key that pays for the call, for its print only: it must go nowhere else. Empty: none.
+[[nodiscard]] std::string_view api_key(const http::RequestHead& head);
+
+// Which repetition this is, as libraries of the Stainless family tell (1.2).
+[[nodiscard]] std::optional<int64_t> client_retry(const http::RequestHead& head);
+
 [[nodiscard]] std::string provider_request_id(const http::ResponseHead& head);
 
 // A reset time in one of its four forms: RFC 3339, epoch seconds, seconds to go, Go-style durations

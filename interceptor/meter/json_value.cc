@@ -69,6 +69,15 @@ JsonView JsonView::at(size_t index) const {
   return JsonView(&(*as_value(value_))[static_cast<rapidjson::SizeType>(index)]);
 }
 
+std::vector<std::pair<std::string, JsonView>> JsonView::members() const {
+  std::vector<std::pair<std::string, JsonView>> list;
+  if (!is_object()) return list;
+  for (const auto& member : as_value(value_)->GetObject())
+    list.emplace_back(std::string(member.name.GetString(), member.name.GetStringLength()),
+                      JsonView(&member.value));
+  return list;
+}
+
 size_t JsonView::size() const {
   return is_array() ? as_value(value_)->Size() : 0;
 }

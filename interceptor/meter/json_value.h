@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace hm::meter {
 
@@ -28,6 +30,8 @@ class JsonView {
   [[nodiscard]] JsonView get(std::string_view key) const;  // of an object
   [[nodiscard]] JsonView at(size_t index) const;           // of an array
   [[nodiscard]] size_t size() const;                       // of an array, else 0
+  // Of an object: each key with its value, in the order of the text.
+  [[nodiscard]] std::vector<std::pair<std::string, JsonView>> members() const;
 
   // A decimal string is a number, a fraction is cut, a negative figure is 0, a boolean is no
   // number. Above 10^15 it is no figure of ours.

@@ -13,6 +13,12 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/responses/input_tokens", WireShape::openai_responses, "responses.input_tokens",
      RouteUse::counting},
     {"GET", "/v1/responses/{id}", WireShape::openai_responses, "responses", RouteUse::retrieval},
+    // The output of a batch is a file; other files have no such lines and leave no record.
+    {"GET", "/v1/files/*/content", WireShape::openai_batch_results, "batch_result",
+     RouteUse::batch},
+    // Ends a background answer and tells what it had used.
+    {"POST", "/v1/responses/{id}/cancel", WireShape::openai_responses, "responses",
+     RouteUse::retrieval},
     {"POST", "/v1/embeddings", WireShape::openai_embeddings, "embeddings", RouteUse::call,
      "embedding"},
     {"POST", "/v1/images/generations", WireShape::openai_images, "images", RouteUse::call, "image"},

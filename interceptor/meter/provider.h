@@ -15,6 +15,7 @@ namespace hm::meter {
 enum class WireShape : uint8_t {
   anthropic_messages,
   anthropic_batch_results,
+  openai_batch_results,
   openai_chat,  // chat completions and legacy completions
   openai_responses,
   openai_realtime,

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "interceptor/meter/header_facts.h"
+
 namespace hm::meter {
 namespace {
 
@@ -26,9 +28,8 @@ void split_writes(CallRecord& record, const std::string& asked) {
 
 std::string_view billing_of(const Provider& provider, const http::RequestHead& head) {
   if (provider.billing == BillingRule::subscription) return "subscription";
-  constexpr std::string_view kLogin = "Bearer sk-ant-oat";
-  if (provider.billing == BillingRule::anthropic_login &&
-      head.header("authorization").starts_with(kLogin)) {
+  constexpr std::string_view kLogin = "sk-ant-oat";
+  if (provider.billing == BillingRule::anthropic_login && bearer_token(head).starts_with(kLogin)) {
     return "subscription";
   }
   return "api";
@@ -54,10 +55,15 @@ void fill_from_draft(CallRecord& record, Draft&& draft, const RequestFacts& aske
                      WireShape shape) {
   record.usage = std::move(draft.usage);
   record.extra_usage = std::move(draft.extra_usage);
+  record.iterations = std::move(draft.iterations);
   record.tool_calls = std::move(draft.tool_calls);
   record.counted_tokens = draft.counted_tokens;
   record.provider_cost_pico_usd = draft.provider_cost_pico_usd;
   record.bucket_doubt = std::move(draft.bucket_doubt);
+  // Compatible services add fields of their own all the time; there it means nothing.
+  const bool built_in = provider_for_host(record.host) != nullptr;
+  if (built_in && record.bucket_doubt.empty() && !draft.unknown_figure.empty())
+    record.bucket_doubt = "unknown_usage_field:" + draft.unknown_figure;
   record.stop_reason = std::move(draft.stop_reason);
   record.response_id = std::move(draft.response_id);
   if (!draft.service_tier.empty()) record.service_tier = std::move(draft.service_tier);

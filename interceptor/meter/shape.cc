@@ -89,6 +89,8 @@ std::unique_ptr<Shape> make_shape(WireShape shape, const Provider& provider) {
       return make_anthropic_messages();
     case WireShape::anthropic_batch_results:
       return make_anthropic_batch();
+    case WireShape::openai_batch_results:
+      return make_openai_batch();
     case WireShape::openai_chat:
       return make_openai_chat(provider.additive_reasoning);
     case WireShape::openai_responses:
@@ -170,6 +172,15 @@ void set_tool_calls(Draft& draft, std::string_view name, int64_t count) {
   }
 }
 
+void note_unknown_figures(JsonView usage, std::initializer_list<std::string_view> known,
+                          Draft& draft) {
+  for (const auto& [key, value] : usage.members()) {
+    if (!draft.unknown_figure.empty()) return;
+    if (value.figure_or_zero() == 0 || std::ranges::find(known, key) != known.end()) continue;
+    draft.unknown_figure = clean_word(key, 60);
+  }
+}
+
 void read_reported_extras(JsonView usage, Draft& draft) {
   // With a key of the user's own, OpenRouter's cost is its fee and the model's price stands beside.
   if (const auto cost = dollars(usage.get("cost"))) {
@@ -180,10 +191,22 @@ void read_reported_extras(JsonView usage, Draft& draft) {
   if (const auto ticks = usage.get("cost_in_usd_ticks").figure()) {
     draft.provider_cost_pico_usd = *ticks * 100;  // 10^10 ticks to the dollar
   }
-  const JsonView tools = usage.get("server_side_tool_usage_details");
-  for (const std::string_view name :
-       {"web_search", "x_search", "code_interpreter", "file_search", "mcp", "document_search"}) {
-    set_tool_calls(draft, name, tools.get(std::string(name) + "_calls").figure_or_zero());
+  read_tool_counters(usage.get("server_side_tool_usage_details"), "_calls", draft);
+}
+
+void read_tool_counters(JsonView counters, std::string_view ending, Draft& draft) {
+  constexpr size_t kMaxTools = 32;
+  size_t read = 0;
+  for (const auto& [key, value] : counters.members()) {
+    std::string_view name = key;
+    if (name.ends_with(ending)) name.remove_suffix(ending.size());
+    const std::string word = clean_word(name, 60);
+    if (word.empty() || ++read > kMaxTools) continue;
+    // What is told here is what is billed, whatever was counted elsewhere.
+    const auto count = value.figure();
+    if (count)
+      std::erase_if(draft.tool_calls, [&](const auto& known) { return known.name == word; });
+    if (count) set_tool_calls(draft, word, *count);
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,8 +28,12 @@ struct Draft {
   std::string geo;
   std::string stop_reason;
   std::string bucket_doubt;
+  std::string unknown_figure;     // name of a usage field that nobody knows, with a number in it
+  std::string_view endpoint;      // batch lines that say which; empty = the route's. A literal
+  std::string_view request_kind;  // the same
   Usage usage;
   std::vector<ExtraUsage> extra_usage;
+  std::vector<Usage> iterations;  // sub-calls of the same model; they add up to `usage`
   std::vector<ToolCalls> tool_calls;
   std::optional<int64_t> counted_tokens;
   std::optional<int64_t> provider_cost_pico_usd;
@@ -80,6 +85,7 @@ class Shape {
 // One per file shape_*.cc.
 [[nodiscard]] std::unique_ptr<Shape> make_anthropic_messages();
 [[nodiscard]] std::unique_ptr<Shape> make_anthropic_batch();
+[[nodiscard]] std::unique_ptr<Shape> make_openai_batch();
 [[nodiscard]] std::unique_ptr<Shape> make_openai_chat(bool additive_reasoning);
 [[nodiscard]] std::unique_ptr<Shape> make_openai_responses();
 [[nodiscard]] std::unique_ptr<Shape> make_openai_realtime();
@@ -99,6 +105,14 @@ class Shape {
 [[nodiscard]] std::string clean_word(std::string_view word, size_t limit = 100);
 void add_part(Usage& usage, std::string_view bucket, int64_t tokens);
 void set_tool_calls(Draft& draft, std::string_view name, int64_t count);
+// Counters of server-side tools, {"web_search_requests": 2}: all of them, also those that nobody
+// knows yet, since a new counter is how a new charge is announced. `ending` is cut from the names.
+void read_tool_counters(JsonView counters, std::string_view ending, Draft& draft);
+
+// A figure above zero under a name that is not in the list: providers announce new charges so. The
+// first one is kept in draft.unknown_figure.
+void note_unknown_figures(JsonView usage, std::initializer_list<std::string_view> known,
+                          Draft& draft);
 
 // A usage object of OpenAI Realtime (5.5), with its parts by modality; a doubt goes to the draft.
 [[nodiscard]] Usage realtime_usage(JsonView usage, Draft& draft);

@@ -81,12 +81,17 @@ class MessageUsage {
     if (!usage.tells_figures()) return;
     draft.usage_seen = true;
     figures_.merge(usage);
-    const JsonView tools = usage.get("server_tool_use");
-    set_tool_calls(draft, "web_search", tools.get("web_search_requests").figure_or_zero());
-    set_tool_calls(draft, "web_fetch", tools.get("web_fetch_requests").figure_or_zero());
+    read_tool_counters(usage.get("server_tool_use"), "_requests", draft);
     if (const auto tier = usage.get("service_tier").text()) tier_ = clean_tier(*tier);
     if (const auto speed = usage.get("speed").text()) fast_ = *speed == "fast";
     if (const auto geo = usage.get("inference_geo").text()) draft.geo = clean_word(*geo, 40);
+    note_unknown_figures(
+        usage,
+        {"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"},
+        draft);
+    note_unknown_figures(usage.get("cache_creation"),
+                         {"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"}, draft);
+    note_unknown_figures(usage.get("output_tokens_details"), {"thinking_tokens"}, draft);
     if (usage.get("fallback_credit").exists()) draft.bucket_doubt = "fallback_credit";
     if (usage.get("iterations").is_array()) read_iterations(usage.get("iterations"));
   }
@@ -95,9 +100,13 @@ class MessageUsage {
     draft.usage = figures_.buckets();
     draft.service_tier = fast_ ? "fast" : tier_;
     draft.extra_usage.clear();
+    draft.iterations.clear();
     const bool fell_back = std::ranges::any_of(
         iterations_, [](const Iteration& hop) { return hop.type == "fallback_message"; });
     for (const Iteration& hop : iterations_) {
+      const bool own = hop.type == "compaction" || hop.type == "fallback_message" ||
+                       (hop.type == "message" && !fell_back);
+      if (own) draft.iterations.push_back(hop.usage);
       if (hop.type == "compaction") {
         add(draft.usage, hop.usage);  // same model, but not in the top level (4.5)
       } else if (hop.type == "advisor_message") {
@@ -108,6 +117,7 @@ class MessageUsage {
         draft.extra_usage.push_back({"declined_message", hop.model, hop.usage});
       }
     }
+    if (draft.iterations.size() < 2) draft.iterations.clear();
   }
 
  private:

@@ -39,26 +39,86 @@ void replace(std::optional<int64_t>& kept, JsonView told) {
   if (const auto value = told.figure()) kept = value;
 }
 
+std::string upper(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return text;
+}
+
 // Tokens by modality: `[{"modality": "AUDIO", "tokenCount": 12}]`. For price parts only (7.3).
 struct Modalities {
   bool told = false;
+  bool strange = false;  // tokens of a kind that nobody knows
   int64_t audio = 0;
   int64_t image = 0;
   int64_t video = 0;
 
-  void read(JsonView list) {
+  void read(JsonView list, std::string_view figure = "tokenCount") {
     if (!list.is_array()) return;
     *this = {};
     told = true;
     for (size_t i = 0; i < std::min<size_t>(list.size(), 16); ++i) {
-      const std::string name = list.at(i).get("modality").text().value_or("");
-      const int64_t tokens = list.at(i).get("tokenCount").figure_or_zero();
-      if (name == "AUDIO") audio += tokens;
-      if (name == "IMAGE" || name == "DOCUMENT") image += tokens;
-      if (name == "VIDEO") video += tokens;
+      const int64_t tokens = list.at(i).get(figure).figure_or_zero();
+      const std::string name = name_of(list.at(i).get("modality"));
+      if (name == "AUDIO")
+        audio += tokens;
+      else if (name == "IMAGE" || name == "DOCUMENT")
+        image += tokens;
+      else if (name == "VIDEO")
+        video += tokens;
+      else if (name != "TEXT" && tokens > 0)
+        strange = true;
     }
   }
+  // With `enum-encoding=int` a modality is its number; none at all is text.
+  static std::string name_of(JsonView modality) {
+    constexpr std::array<std::string_view, 6> kNumbers = {"TEXT",  "TEXT",  "IMAGE",
+                                                          "VIDEO", "AUDIO", "DOCUMENT"};
+    if (!modality.exists()) return "TEXT";
+    if (const auto word = modality.text(); word && !word->empty()) {
+      const bool digit = word->size() == 1 && word->front() >= '0' && word->front() <= '9';
+      if (!digit) return upper(*word) == "MODALITY_UNSPECIFIED" ? "TEXT" : upper(*word);
+    }
+    const auto number = modality.figure();
+    if (number && *number < static_cast<int64_t>(kNumbers.size()))
+      return std::string(kNumbers[static_cast<size_t>(*number)]);
+    return {};
+  }
   [[nodiscard]] bool any() const { return audio + image + video > 0; }
+};
+
+// Everything that the parts of a price need.
+struct ModalityLists {
+  Modalities prompt;
+  Modalities cached;
+  Modalities tool;
+  Modalities candidates;
+
+  void add_parts(Draft& draft) const {
+    Usage& usage = draft.usage;
+    int64_t input_left = usage.input_tokens;
+    int64_t cache_left = usage.cache_read_tokens;
+    int64_t output_left = usage.output_tokens;
+    const auto part = [&usage](std::string_view bucket, int64_t tokens, int64_t& left) {
+      const int64_t taken = std::clamp<int64_t>(tokens, 0, left);
+      left -= taken;
+      add_part(usage, bucket, taken);
+    };
+    part("input_audio", prompt.audio - cached.audio + tool.audio, input_left);
+    part("input_image", prompt.image - cached.image + tool.image, input_left);
+    part("input_video", prompt.video - cached.video + tool.video, input_left);
+    part("cache_read_audio", cached.audio, cache_left);
+    part("cache_read_image", cached.image, cache_left);
+    part("output_audio", candidates.audio, output_left);
+    part("output_image", candidates.image, output_left);
+    part("output_video", candidates.video, output_left);
+    if (prompt.strange || cached.strange || tool.strange || candidates.strange) {
+      draft.bucket_doubt = "unknown_modality";
+    } else if (usage.cache_read_tokens > 0 && !cached.told && prompt.any()) {
+      draft.bucket_doubt = "cached_modality";
+    } else if (!candidates.told && usage.output_tokens > usage.thinking_tokens) {
+      draft.bucket_doubt = "output_modality";  // of no matter where all output has one rate
+    }
+  }
 };
 
 std::string tier_of_traffic(std::string_view traffic) {
@@ -108,7 +168,7 @@ class GeminiGenerate final : public Shape {
   void finish(Draft& draft) override {
     draft.usage = figures_.buckets();
     set_tool_calls(draft, "google_search", searches_);
-    add_parts(draft);
+    modalities_.add_parts(draft);
   }
 
  private:
@@ -159,40 +219,23 @@ class GeminiGenerate final : public Shape {
     replace(figures_.candidates, usage.get("candidatesTokenCount"));
     replace(figures_.thoughts, usage.get("thoughtsTokenCount"));
     replace(figures_.total, usage.get("totalTokenCount"));
-    prompt_.read(usage.get("promptTokensDetails"));
-    cached_.read(usage.get("cacheTokensDetails"));
-    tool_.read(usage.get("toolUsePromptTokensDetails"));
-    candidates_.read(usage.get("candidatesTokensDetails"));
+    note_unknown_figures(usage,
+                         {"promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount",
+                          "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount",
+                          "trafficType", "serviceTier"},
+                         draft);
+    modalities_.prompt.read(usage.get("promptTokensDetails"));
+    modalities_.cached.read(usage.get("cacheTokensDetails"));
+    modalities_.tool.read(usage.get("toolUsePromptTokensDetails"));
+    modalities_.candidates.read(usage.get("candidatesTokensDetails"));
     if (const auto traffic = usage.get("trafficType").text()) {
       draft.service_tier = tier_of_traffic(*traffic);
     }
     if (const auto tier = usage.get("serviceTier").text()) {
       std::string word = *tier;
       for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      draft.service_tier = clean_tier(word);
-    }
-  }
-
-  void add_parts(Draft& draft) const {
-    Usage& usage = draft.usage;
-    int64_t input_left = usage.input_tokens;
-    int64_t cache_left = usage.cache_read_tokens;
-    int64_t output_left = usage.output_tokens;
-    const auto part = [&usage](std::string_view bucket, int64_t tokens, int64_t& left) {
-      const int64_t taken = std::clamp<int64_t>(tokens, 0, left);
-      left -= taken;
-      add_part(usage, bucket, taken);
-    };
-    part("input_audio", prompt_.audio - cached_.audio + tool_.audio, input_left);
-    part("input_image", prompt_.image - cached_.image + tool_.image, input_left);
-    part("input_video", prompt_.video - cached_.video + tool_.video, input_left);
-    part("cache_read_audio", cached_.audio, cache_left);
-    part("cache_read_image", cached_.image, cache_left);
-    part("output_audio", candidates_.audio, output_left);
-    part("output_image", candidates_.image, output_left);
-    part("output_video", candidates_.video, output_left);
-    if (usage.cache_read_tokens > 0 && !cached_.told && prompt_.any()) {
-      draft.bucket_doubt = "cached_modality";
+      if (word.starts_with("service_tier_")) word.erase(0, 13);
+      if (word != "unspecified") draft.service_tier = clean_tier(word);
     }
   }
 
@@ -200,10 +243,7 @@ class GeminiGenerate final : public Shape {
 
   const bool code_assist_;
   GeminiFigures figures_;
-  Modalities prompt_;
-  Modalities cached_;
-  Modalities tool_;
-  Modalities candidates_;
+  ModalityLists modalities_;
   std::string reason_;
   int64_t searches_ = 0;
   int64_t document_searches_ = 0;
@@ -270,6 +310,18 @@ class GeminiInteractions final : public Shape {
     figures.thoughts = usage.get("total_thought_tokens").figure();
     figures.total = usage.get("total_tokens").figure();
     draft.usage = figures.buckets();
+    ModalityLists modalities;
+    modalities.prompt.read(usage.get("input_tokens_by_modality"), "tokens");
+    modalities.cached.read(usage.get("cached_tokens_by_modality"), "tokens");
+    modalities.tool.read(usage.get("tool_use_tokens_by_modality"), "tokens");
+    modalities.candidates.read(usage.get("output_tokens_by_modality"), "tokens");
+    modalities.add_parts(draft);
+    const JsonView grounding = usage.get("grounding_tool_count");
+    for (size_t i = 0; i < std::min<size_t>(grounding.size(), 16); ++i) {
+      const JsonView tool = grounding.at(i);
+      const std::string name = clean_word(tool.get("type").text().value_or(""), 60);
+      if (!name.empty()) set_tool_calls(draft, name, tool.get("count").figure_or_zero());
+    }
   }
 };
 

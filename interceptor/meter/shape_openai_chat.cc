@@ -19,6 +19,7 @@ struct ChatFigures {
   int64_t completion = 0;
   int64_t reasoning = 0;
   std::optional<int64_t> total;
+  bool cached_apart = false;  // the prompt does not include what was read or written
 };
 
 // The gap rule: where reasoning is counted shows in the sum, not in the vendor's name.
@@ -28,7 +29,10 @@ void read_output(const ChatFigures& told, bool additive, Usage& usage) {
   if (!told.total) {
     if (additive) usage.output_tokens += told.reasoning;
   } else {
-    const int64_t gap = *told.total - told.prompt - told.completion;
+    int64_t gap = *told.total - told.prompt - told.completion;
+    // A total that counts what the prompt leaves out hides no thinking.
+    const int64_t apart = told.cached + told.written;
+    if (told.cached_apart && (gap == apart || gap == apart + told.reasoning)) gap -= apart;
     if (told.reasoning > 0 && gap == told.reasoning) {
       usage.output_tokens += told.reasoning;
     } else if (told.reasoning == 0 && gap > 0) {
@@ -52,11 +56,24 @@ void read_chat_usage(JsonView usage, bool additive, Draft& draft) {
   told.reasoning = out.get("reasoning_tokens").figure_or_zero();
   told.total = usage.get("total_tokens").figure();
 
+  note_unknown_figures(usage,
+                       {"prompt_tokens", "completion_tokens", "total_tokens", "num_sources_used",
+                        "num_server_side_tools_used", "cost_in_usd_ticks"},
+                       draft);
+  note_unknown_figures(
+      in, {"cached_tokens", "cache_write_tokens", "audio_tokens", "text_tokens", "image_tokens"},
+      draft);
+  note_unknown_figures(out,
+                       {"reasoning_tokens", "audio_tokens", "text_tokens",
+                        "accepted_prediction_tokens", "rejected_prediction_tokens"},
+                       draft);
+
   Usage result;
   result.cache_read_tokens = told.cached;
   result.cache_write_5m_tokens = told.written;
   const int64_t rest = told.prompt - told.cached - told.written;
   result.input_tokens = rest >= 0 ? rest : told.prompt;  // then they are not inside
+  told.cached_apart = rest < 0;
   read_output(told, additive, result);
 
   // Mistral's spoken prompts are charged by the minute beside the tokens (10).

@@ -2,11 +2,14 @@
 // that ends the stream. `providers.md` 5.4. xAI's images tell only what they cost (9).
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "interceptor/meter/shape.h"
 
 namespace hm::meter {
 namespace {
+
+constexpr double kMaxSeconds = 1e7;  // four months; nothing that anybody uploads
 
 class OpenAiMedia final : public Shape {
  public:
@@ -30,17 +33,22 @@ class OpenAiMedia final : public Shape {
     draft.usage_seen = true;
     read_reported_extras(usage, draft);
     if (usage.get("type").text() == "duration") {
-      draft.bucket_doubt = "per_minute";  // charged by the minute of audio, no tokens
+      // Charged by the length of the audio, no tokens. Seconds are what the bill is made of.
+      const auto seconds = usage.get("seconds").number();
+      if (seconds && *seconds >= 0 && *seconds < kMaxSeconds)
+        set_tool_calls(draft, "audio_seconds", std::llround(*seconds));
+      else
+        draft.bucket_doubt = "per_minute";
       return;
     }
-    draft.usage = read_usage(usage);
+    draft.usage = read_usage(usage, draft);
   }
 
  private:
   enum : size_t { kType, kModel, kUsage, kError };
   static constexpr std::array<SkimPath, 4> kFields = {{{"type"}, {"model"}, {"usage"}, {"error"}}};
 
-  [[nodiscard]] Usage read_usage(JsonView usage) const {
+  [[nodiscard]] Usage read_usage(JsonView usage, Draft& draft) const {
     // Images write `details`, transcription `input_token_details`, in the singular.
     const JsonView plural = usage.get("input_tokens_details");
     const JsonView in = plural.is_object() ? plural : usage.get("input_token_details");
@@ -51,8 +59,20 @@ class OpenAiMedia final : public Shape {
     const auto part = [](JsonView details, std::string_view name, int64_t whole) {
       return std::min(details.get(name).figure_or_zero(), whole);
     };
-    add_part(result, "input_audio", part(in, "audio_tokens", result.input_tokens));
-    add_part(result, "input_image", part(in, "image_tokens", result.input_tokens));
+    // Newer image models read references from a cache.
+    const int64_t cached = part(in, "cached_tokens", result.input_tokens);
+    const JsonView cached_in = in.get("cached_tokens_details");
+    result.cache_read_tokens = cached;
+    result.input_tokens -= cached;
+    for (const char* kind : {"audio", "image"}) {
+      const std::string name = std::string(kind) + "_tokens";
+      const int64_t all = in.get(name).figure_or_zero();
+      const int64_t read = part(cached_in, name, cached);
+      add_part(result, std::string("cache_read_") + kind, read);
+      add_part(result, std::string("input_") + kind,
+               std::clamp<int64_t>(all - read, 0, result.input_tokens));
+      if (cached > 0 && all > 0 && !cached_in.is_object()) draft.bucket_doubt = "cached_modality";
+    }
     if (out.is_object()) {
       add_part(result, "output_image", part(out, "image_tokens", result.output_tokens));
       add_part(result, "output_audio", part(out, "audio_tokens", result.output_tokens));

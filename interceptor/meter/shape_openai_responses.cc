@@ -12,12 +12,14 @@ struct ToolCounts {
   int64_t web_search = 0;
   int64_t file_search = 0;
   int64_t code_interpreter = 0;
+  int64_t image_generation = 0;
 
   void add(std::string_view type, std::string_view action) {
     // Opening a page that a search found is not charged.
     if (type == "web_search_call" && (action.empty() || action == "search")) ++web_search;
     if (type == "file_search_call") ++file_search;
     if (type == "code_interpreter_call") ++code_interpreter;
+    if (type == "image_generation_call") ++image_generation;
   }
 };
 
@@ -36,6 +38,10 @@ class OpenAiResponses final : public Shape {
       case kOutputType:
       case kNestedOutputType:
         item_type_ = string_of(json).value_or("");
+        break;
+      case kToolType:
+      case kNestedToolType:
+        note_tool(string_of(json).value_or(""));
         break;
       case kOutputAction:
       case kNestedOutputAction:
@@ -71,9 +77,12 @@ class OpenAiResponses final : public Shape {
     const auto tell = [&draft](std::string_view name, int64_t streamed, int64_t listed) {
       set_tool_calls(draft, name, std::max(streamed, listed));
     };
-    tell("web_search", streamed_.web_search, listed_.web_search);
+    // The older tool has another charge; the calls of both look alike (pricing by tool and model).
+    const bool preview = search_preview_ && !search_;
+    tell(preview ? "web_search_preview" : "web_search", streamed_.web_search, listed_.web_search);
     tell("file_search", streamed_.file_search, listed_.file_search);
     tell("code_interpreter", streamed_.code_interpreter, listed_.code_interpreter);
+    tell("image_generation", streamed_.image_generation, listed_.image_generation);
     // xAI lists the same calls in its usage; that count is the billed one.
     if (!usage_json_.empty()) read_reported_extras(JsonDocument(usage_json_).root(), draft);
   }
@@ -95,6 +104,7 @@ class OpenAiResponses final : public Shape {
     kOutput,
     kOutputType,
     kOutputAction,
+    kToolType,
     kItemType,
     kItemAction,
     kNestedId,
@@ -106,6 +116,7 @@ class OpenAiResponses final : public Shape {
     kNestedOutput,
     kNestedOutputType,
     kNestedOutputAction,
+    kNestedToolType,
     kCount,
   };
   static constexpr std::array<SkimPath, kCount> kFields = {{{"type"},
@@ -123,6 +134,7 @@ class OpenAiResponses final : public Shape {
                                                             {"output[]", true},
                                                             {"output[].type"},
                                                             {"output[].action.type"},
+                                                            {"tools[].type"},
                                                             {"item.type"},
                                                             {"item.action.type"},
                                                             {"response.id"},
@@ -133,7 +145,8 @@ class OpenAiResponses final : public Shape {
                                                             {"response.incomplete_details.reason"},
                                                             {"response.output[]", true},
                                                             {"response.output[].type"},
-                                                            {"response.output[].action.type"}}};
+                                                            {"response.output[].action.type"},
+                                                            {"response.tools[].type"}}};
 
   void on_event(std::string_view type, Draft& draft) {
     if (const std::string id = text(kNestedId); !id.empty()) draft.response_id = clean_word(id);
@@ -149,6 +162,14 @@ class OpenAiResponses final : public Shape {
     collect_error(kNestedError, draft);
     if (type == "response.failed") draft.error.present = true;
     read_usage(field(kNestedUsage), draft);
+  }
+
+  // The answer repeats which tools were offered, some with a date behind their name.
+  void note_tool(std::string_view type) {
+    if (type.starts_with("web_search_preview"))
+      search_preview_ = true;
+    else if (type.starts_with("web_search"))
+      search_ = true;
   }
 
   // A response object as the whole body.
@@ -177,6 +198,16 @@ class OpenAiResponses final : public Shape {
     draft.usage_seen = draft.final_usage = true;
     usage_json_ = json;
     const JsonView in = usage.get("input_tokens_details");
+    note_unknown_figures(
+        usage,
+        {"input_tokens", "output_tokens", "total_tokens", "num_sources_used",
+         "num_server_side_tools_used", "cost_in_usd_ticks", "codex_rollout_budget_units"},
+        draft);
+    note_unknown_figures(
+        in, {"cached_tokens", "cache_write_tokens", "audio_tokens", "text_tokens", "image_tokens"},
+        draft);
+    note_unknown_figures(usage.get("output_tokens_details"),
+                         {"reasoning_tokens", "audio_tokens", "text_tokens"}, draft);
     const int64_t whole = usage.get("input_tokens").figure_or_zero();
     Usage result;
     result.cache_read_tokens = in.get("cached_tokens").figure_or_zero();
@@ -206,6 +237,8 @@ class OpenAiResponses final : public Shape {
   ToolCounts streamed_;
   ToolCounts listed_;
   std::string usage_json_;
+  bool search_ = false;
+  bool search_preview_ = false;
   bool listing_ = false;  // this document has output items
   bool in_item_ = false;
   std::string item_type_;

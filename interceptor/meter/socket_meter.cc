@@ -94,6 +94,8 @@ SocketMeter::SocketMeter(const Provider& provider, RouteMatch match, const Conne
   base_.stream = true;
   base_.transport = "ws";
   base_.session_id = session_of(head);
+  base_.client_retry = client_retry(head);
+  if (facts.key_printer != nullptr) base_.key_print = facts.key_printer->print(api_key(head));
   const ClientName client = client_name(head);
   base_.attribution.client_name = client.name;
   base_.attribution.client_version = client.version;
@@ -216,6 +218,7 @@ void SocketMeter::on_transcription() {
   const JsonDocument document(server_.field(paths_.usage));
   // By the second of audio: no tokens, another way of charging.
   if (!document.root().get("input_tokens").figure()) {
+    ++untold_transcriptions_;
     return counters::get("meter.transcription_untold").add();
   }
   Draft draft;
@@ -349,20 +352,32 @@ void SocketMeter::finish(Turns::iterator at, Ending ending, const char* reason) 
   if (record.response_id.empty()) record.response_id = turn.response_id;
   for (ExtraUsage& extra : extras_) record.extra_usage.push_back(std::move(extra));
   extras_.clear();
+  add_untold(record);
   push(std::move(record));
+}
+
+// Charged beside the tokens, and not in any figure: the price says so.
+void SocketMeter::add_untold(CallRecord& record) {
+  if (const int64_t count = std::exchange(untold_transcriptions_, 0); count > 0)
+    record.tool_calls.push_back({"transcription", count});
 }
 
 // Transcriptions of a session that had no further response.
 void SocketMeter::push_left_extras() {
-  if (extras_.empty()) return;
+  if (extras_.empty() && untold_transcriptions_ == 0) return;
   Turn turn;
   turn.requested_at_us = clock_.wall_us();
   turn.start_us = clock_.steady_us();
   CallRecord record = make_record(turn);
   if (record.model.empty()) record.model = transcription_model_;
   record.mode = "streaming";
-  record.tokens_complete = true;
+  record.tokens_complete = !extras_.empty();
+  if (extras_.empty()) {
+    record.incomplete_reason = "no_usage_in_response";
+    record.bucket_doubt = "per_minute";
+  }
   record.extra_usage = std::exchange(extras_, {});
+  add_untold(record);
   push(std::move(record));
 }
 

@@ -102,6 +102,7 @@ class SocketMeter final : private http::WebSocketEvents {
   void finish(Turns::iterator turn, Ending ending, const char* reason = nullptr);
   void finish_all(Ending ending, const char* reason = nullptr);
   void push_left_extras();
+  void add_untold(CallRecord& record);
   [[nodiscard]] CallRecord make_record(const Turn& turn) const;
   void settle(CallRecord& record, const Turn& turn, Ending ending, const char* reason) const;
   [[nodiscard]] std::string model_of(const Turn& turn) const;
@@ -128,9 +129,10 @@ class SocketMeter final : private http::WebSocketEvents {
 
   Turns turns_;
   std::deque<std::string> finished_ids_;
-  std::vector<ExtraUsage> extras_;  // of the session, for the next record
-  int64_t message_began_us_ = 0;    // server's, steady
-  int64_t loose_up_ = 0;            // bytes of messages that belong to no turn so far
+  std::vector<ExtraUsage> extras_;     // of the session, for the next record
+  int64_t untold_transcriptions_ = 0;  // charged by the minute; the same
+  int64_t message_began_us_ = 0;       // server's, steady
+  int64_t loose_up_ = 0;               // bytes of messages that belong to no turn so far
   int64_t loose_down_ = 0;
   std::optional<bool> closed_by_client_;  // who sent the first close frame
   std::optional<uint16_t> close_code_;    // the origin's

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/base/clock.h"
+#include "common/base/key_print.h"
 #include "common/net/dialer.h"
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/call_record.h"
@@ -36,6 +37,7 @@ struct RelayContext {
   attribution::Attributor& attributor;
   RecordSink& sink;
   RelayLimits limits;
+  const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
 };
 
 }  // namespace hm::relay

@@ -97,6 +97,7 @@ void Session::take_ask(const wire::ConnectHead& head) {
     return apply(Event::bad_ask);
   }
   facts_.host = head.host;
+  facts_.key_printer = context_.key_printer;
   facts_.call_id = std::string(head.header(wire::kCallIdHeader)).substr(0, 64);
   port_ = head.port;
   if (head.host == wire::kKnockHost) return answer_knock();

@@ -211,7 +211,10 @@ TEST_CASE("openai: media without tokens", "[shape]") {
       meter_exchange(simple_exchange(kOpenAi, "/v1/audio/transcriptions", "",
                                      R"({"text":"x","usage":{"type":"duration","seconds":7}})")));
   CHECK(whisper.tokens_complete);
-  CHECK(whisper.bucket_doubt == "per_minute");
+  REQUIRE(whisper.tool_calls.size() == 1);
+  CHECK(whisper.tool_calls[0].name == "audio_seconds");
+  CHECK(whisper.tool_calls[0].count == 7);
+  CHECK(whisper.bucket_doubt.empty());
   const CallRecord speech = only(meter_exchange(simple_exchange(
       kOpenAi, "/v1/audio/speech", R"({"model":"tts"})", "\x01\x02", "audio/mpeg")));
   CHECK(speech.incomplete_reason == "no_usage_in_response");
@@ -231,7 +234,7 @@ TEST_CASE("gemini: formulas and price parts", "[shape]") {
         R"({"candidates":[{"finishReason":"STOP"}],"usageMetadata":)" + usage + "}")));
   };
   CallRecord r = record(
-      R"({"promptTokenCount":9000,"cachedContentTokenCount":2000,"candidatesTokenCount":400,"thoughtsTokenCount":100,"promptTokensDetails":[{"modality":"TEXT","tokenCount":3000},{"modality":"AUDIO","tokenCount":6000}],"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":2000}],"trafficType":"ON_DEMAND_PRIORITY"})");
+      R"({"promptTokenCount":9000,"cachedContentTokenCount":2000,"candidatesTokenCount":400,"thoughtsTokenCount":100,"promptTokensDetails":[{"modality":"TEXT","tokenCount":3000},{"modality":"AUDIO","tokenCount":6000}],"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":2000}],"candidatesTokensDetails":[{"modality":"TEXT","tokenCount":400}],"trafficType":"ON_DEMAND_PRIORITY"})");
   CHECK(r.usage.input_tokens == 7000);
   CHECK(r.usage.cache_read_tokens == 2000);
   CHECK(r.usage.output_tokens == 500);
