@@ -78,7 +78,37 @@ std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
   return db;
 }
 
+int64_t schema_of(SQLite::Database& db) {
+  if (!db.tableExists("_migrations")) return 0;
+  return db.execAndGet("SELECT coalesce(max(version), 0) FROM _migrations").getInt64();
+}
+
 }  // namespace
+
+Result<std::unique_ptr<SQLite::Database>> open_second_writer(const std::filesystem::path& path,
+                                                             std::chrono::milliseconds busy_timeout,
+                                                             const Clock& clock) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error || size == 0) return fail(Code::not_found, "store.open_second");
+  try {
+    auto db = std::make_unique<SQLite::Database>(path.string(), SQLite::OPEN_READWRITE,
+                                                 static_cast<int>(busy_timeout.count()));
+    if (db->execAndGet("PRAGMA application_id").getInt64() != kApplicationId)
+      return fail(Code::malformed, "store.open_second");
+    db->exec("PRAGMA synchronous = NORMAL");
+    db->exec("PRAGMA foreign_keys = ON");
+    if (schema_of(*db) > kSchemaVersion) return fail(Code::refused, "store.open_second");
+    if (schema_of(*db) < kSchemaVersion) {
+      SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
+      migrate(*db, clock);
+      transaction.commit();
+    }
+    return db;
+  } catch (const SQLite::Exception& exception) {
+    return std::unexpected(from_sqlite(exception, "store.open_second"));
+  }
+}
 
 Result<void> move_aside(const std::filesystem::path& path, const char* word, const Clock& clock) {
   std::string date = iso8601_utc(clock.wall_us()).substr(0, 19);  // 2026-11-15T09:30:00

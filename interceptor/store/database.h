@@ -19,6 +19,12 @@ namespace hm::store {
 [[nodiscard]] Result<std::unique_ptr<SQLite::Database>> open_database(
     const std::filesystem::path& path, std::chrono::milliseconds busy_timeout, const Clock& clock);
 
+// A writer beside the one of the interceptor, for commands: opens what is there, brings its tables
+// up to date and never moves or makes a file. not_found: nothing is there. malformed: not ours.
+// refused: a newer version wrote it.
+[[nodiscard]] Result<std::unique_ptr<SQLite::Database>> open_second_writer(
+    const std::filesystem::path& path, std::chrono::milliseconds busy_timeout, const Clock& clock);
+
 // Renames the database with its -wal and -shm. No connection may be open.
 [[nodiscard]] Result<void> move_aside(const std::filesystem::path& path, const char* word,
                                       const Clock& clock);

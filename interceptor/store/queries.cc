@@ -4,60 +4,23 @@
 
 #include <algorithm>
 #include <map>
-#include <system_error>
 #include <tuple>
 #include <utility>
 
-#include "common/base/clock.h"
-#include "interceptor/store/schema.h"
+#include "interceptor/store/read_only.h"
 #include "interceptor/store/sqlite_error.h"
 #include "interceptor/store/timestamp.h"
+#include "interceptor/store/where.h"
 
 namespace hm::store {
 namespace {
 
-constexpr int kBusyMs = 500;
 // Pieces in which money leaves SQLite: neither sum can pass 64 bits below some billion rows.
 constexpr int64_t kNano = 1'000'000'000;
 
 constexpr const char* kUnpriced =
     "(r.cost_pico_usd IS NULL AND r.shadow_cost_pico_usd IS NULL "
     "AND coalesce(r.unpriced_reason, '') <> 'no_usage')";
-
-// A WHERE clause and what is bound to it.
-class Where {
- public:
-  Where() = default;
-  explicit Where(const Filter& filter) {
-    times("r.requested_at", filter);
-    text("p.slug", filter.project);
-    text("r.provider", filter.provider);
-    text("r.model", filter.model);
-    text("r.run_id", filter.run_id);
-  }
-  void times(const char* column, const Filter& filter) {
-    if (filter.since_us) add(std::string(column) + " >= ?", iso8601_utc(*filter.since_us));
-    if (filter.until_us) add(std::string(column) + " < ?", iso8601_utc(*filter.until_us));
-  }
-  void condition(const std::string& sql) { sql_ += (sql_.empty() ? " WHERE " : " AND ") + sql; }
-  [[nodiscard]] const std::string& sql() const { return sql_; }
-  int bind(SQLite::Statement& statement) const {
-    int next = 1;
-    for (const std::string& value : values_) statement.bind(next++, value);
-    return next;
-  }
-
- private:
-  void text(const char* column, const std::string& value) {
-    if (!value.empty()) add(std::string(column) + " = ?", value);
-  }
-  void add(const std::string& sql, std::string value) {
-    condition(sql);
-    values_.push_back(std::move(value));
-  }
-  std::string sql_;
-  std::vector<std::string> values_;
-};
 
 const char* key_of(GroupBy group) {
   switch (group) {
@@ -88,7 +51,7 @@ std::string sums() {
   std::string sql = "count(*)";
   for (const char* condition :
        {"r.status <> 'success'", "r.tokens_complete = 0", "r.unpriced_reason = 'no_usage'",
-        kUnpriced, "r.billing = 'subscription'"})
+        kUnpriced, "(r.billing = 'subscription' OR r.shadow_cost_pico_usd IS NOT NULL)"})
     sql += std::string(", count(*) FILTER (WHERE ") + condition + ")";
   for (const char* column : {"input_tokens", "output_tokens", "thinking_tokens",
                              "cache_read_tokens", "cache_write_tokens", "bytes_up", "bytes_down"})
@@ -131,23 +94,6 @@ void add_latency(Totals& totals, const Latencies& times) {
   }
 }
 
-constexpr const char* kFrom = " FROM requests r JOIN projects p ON p.id = r.project_id";
-
-std::string percent_encoded(const std::string& path) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string text;
-  for (const char c : path) {
-    if (c == '%' || c == '?' || c == '#') {
-      text += '%';
-      text += kHex[static_cast<uint8_t>(c) >> 4];
-      text += kHex[static_cast<uint8_t>(c) & 15];
-    } else {
-      text += c;
-    }
-  }
-  return text;
-}
-
 int64_t time_or_zero(const SQLite::Column& column) {
   if (column.isNull()) return 0;
   return parse_timestamp(column.getString()).value_or(0);
@@ -186,30 +132,9 @@ Queries::Queries(Queries&&) noexcept = default;
 Queries& Queries::operator=(Queries&&) noexcept = default;
 
 Result<Queries> Queries::open(const std::filesystem::path& database) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(database, error);
-  if (error || size == 0) return fail(Code::not_found, "store.queries.open");
-
-  const auto try_open = [&](const std::string& name, int flags) -> Result<Queries> {
-    try {
-      auto db = std::make_unique<SQLite::Database>(name, SQLite::OPEN_READONLY | flags, kBusyMs);
-      db->exec("PRAGMA query_only = ON");
-      if (db->execAndGet("PRAGMA application_id").getInt64() != kApplicationId)
-        return fail(Code::malformed, "store.queries.open");
-      return Queries(std::make_unique<Parts>(std::move(db)));
-    } catch (const SQLite::Exception& exception) {
-      return std::unexpected(from_sqlite(exception, "store.queries.open"));
-    }
-  };
-  auto opened = try_open(database.string(), 0);
-  if (opened || opened.error().code != Code::permission) return opened;
-  // In a folder that we may not write, SQLite cannot make the -shm of a WAL database. Without a
-  // -wal nobody is writing either, and the file can be read as it lies there.
-  const auto wal = std::filesystem::file_size(database.string() + "-wal", error);
-  if (!error && wal > 0) return opened;
-  return try_open(
-      "file:" + percent_encoded(std::filesystem::absolute(database).string()) + "?immutable=1",
-      SQLite::OPEN_URI);
+  auto opened = open_read_only(database);
+  if (!opened) return std::unexpected(opened.error());
+  return Queries(std::make_unique<Parts>(std::move(*opened)));
 }
 
 Result<Totals> Queries::totals(const Filter& filter) {

@@ -33,7 +33,7 @@ struct Totals {
   int64_t incomplete = 0;    // token counts are a lower bound, or unknown
   int64_t no_usage = 0;      // of these: no usage at all, so nothing to price
   int64_t unpriced = 0;      // usage, and no price: the cost is a lower bound
-  int64_t subscription = 0;  // calls whose price is in shadow_cost
+  int64_t subscription = 0;  // calls whose price is in shadow_cost: subscriptions, free-tier keys
   int64_t input_tokens = 0;  // uncached
   int64_t output_tokens = 0;
   int64_t thinking_tokens = 0;  // part of output_tokens

@@ -38,6 +38,7 @@ size_t size_of(const CallRecord& r) {
                                   &r.provider_request_id,
                                   &r.response_id,
                                   &r.session_id,
+                                  &r.key_print,
                                   &r.attribution.project,
                                   &r.attribution.tier,
                                   &r.attribution.client_name,
@@ -48,6 +49,7 @@ size_t size_of(const CallRecord& r) {
     bytes += size_of(*text);
   for (const auto& header : r.rate_limits)
     bytes += sizeof header + size_of(header.name) + size_of(header.value);
+  bytes += r.iterations.size() * sizeof(Usage);
   for (const auto& calls : r.tool_calls) bytes += sizeof calls + size_of(calls.name);
   for (const auto& part : r.usage.parts) bytes += sizeof part + size_of(part.bucket);
   for (const auto& extra : r.extra_usage) {

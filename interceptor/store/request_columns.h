@@ -27,6 +27,11 @@ inline const char* status_text(CallStatus status) {
   return "error";
 }
 
+inline std::optional<int64_t> millicents_of(const pricing::PriceResult& price) {
+  if (!price.cost_pico_usd) return std::nullopt;
+  return static_cast<int64_t>(pricing::PicoUsd(*price.cost_pico_usd).millicents());
+}
+
 // visit.kept(name, value): stays when the same response is seen again. visit.fresh: is replaced.
 // visit.kept_text, fresh_text: an empty string is null.
 template <class Visitor>
@@ -60,10 +65,7 @@ void visit_columns(Visitor& visit, const CallRecord& r, const pricing::PriceResu
   visit.fresh_text("service_tier", r.service_tier);
   visit.fresh_text("geo", r.geo);
   visit.fresh("billing", r.billing);
-  optional<int64_t> millicents;
-  if (price.cost_pico_usd)
-    millicents = static_cast<int64_t>(pricing::PicoUsd(*price.cost_pico_usd).millicents());
-  visit.fresh("cost_usd_minor_units", millicents);
+  visit.fresh("cost_usd_minor_units", millicents_of(price));
   visit.fresh("cost_pico_usd", price.cost_pico_usd);
   visit.fresh("shadow_cost_pico_usd", price.shadow_cost_pico_usd);
   visit.fresh("provider_cost_pico_usd", r.provider_cost_pico_usd);
@@ -99,6 +101,10 @@ void visit_columns(Visitor& visit, const CallRecord& r, const pricing::PriceResu
   visit.kept_text("attribution_tier", a.tier);
   visit.kept_text("call_id", r.call_id);
   visit.kept_text("run_id", a.run_id);
+  visit.kept_text("cache_lifetime", r.cache_lifetime);
+  visit.fresh_text("bucket_doubt", r.bucket_doubt);
+  visit.kept_text("key_print", r.key_print);
+  visit.kept("client_retry", r.client_retry);
   visit.kept("schema_version", kSchemaVersion);
 }
 

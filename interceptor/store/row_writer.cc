@@ -1,5 +1,6 @@
 #include "interceptor/store/row_writer.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -140,37 +141,54 @@ bool may_be_a_second_sight(const CallRecord& record) {
   return !record.response_id.empty() && record.bytes_up == 0 && record.transport != "ws";
 }
 
-}  // namespace
+// A write of the default lifetime was one of `lifetime`.
+void write_lives(CallRecord& record, const std::string& lifetime) {
+  record.cache_lifetime = lifetime;
+  for (UsagePart& part : record.usage.parts)
+    if (part.bucket == "cache_write_30m" && lifetime == "12h") part.bucket = "cache_write_12h";
+}
 
-struct PricedRow {
-  const pricing::PriceResult& price;
-};
+}  // namespace
 
 struct RowWriter::Statements {
   explicit Statements(SQLite::Database& db)
       : insert(db, insert_sql()),
         update(db, update_sql()),
         same_response(db,
-                      "SELECT id, requested_at, tokens_complete FROM requests "
+                      "SELECT id, requested_at, tokens_complete, cache_lifetime FROM requests "
                       "WHERE provider = ? AND response_id = ? ORDER BY requested_at LIMIT 1"),
         find_project(db, "SELECT id FROM projects WHERE slug = ?"),
         add_project(db, "INSERT INTO projects (id, name, slug, created_at) VALUES (?, ?, ?, ?)"),
-        extra(db, "INSERT INTO request_extra_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+        extra(db,
+              "INSERT INTO request_extra_usage (request_id, position, kind, model, input_tokens, "
+              "output_tokens, thinking_tokens, cache_read_tokens, cache_write_5m_tokens, "
+              "cache_write_1h_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
         tool(db,
-             "INSERT INTO request_tool_calls VALUES (?, ?, ?) "
+             "INSERT INTO request_tool_calls (request_id, name, count) VALUES (?, ?, ?) "
              "ON CONFLICT DO UPDATE SET count = count + excluded.count"),
         part(db,
-             "INSERT INTO request_usage_parts VALUES (?, ?, ?, ?) "
+             "INSERT INTO request_usage_parts (request_id, extra_position, bucket, tokens) "
+             "VALUES (?, ?, ?, ?) "
              "ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens"),
-        limit(db, "INSERT OR REPLACE INTO request_rate_limits VALUES (?, ?, ?, ?)"),
-        line(db, "INSERT INTO request_cost_lines VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
-        flag(db, "INSERT OR IGNORE INTO request_price_flags VALUES (?, ?)"),
+        limit(db,
+              "INSERT OR REPLACE INTO request_rate_limits (request_id, name, value, instant) "
+              "VALUES (?, ?, ?, ?)"),
+        iteration(
+            db,
+            "INSERT INTO request_iterations (request_id, position, input_tokens, output_tokens, "
+            "thinking_tokens, cache_read_tokens, cache_write_5m_tokens, "
+            "cache_write_1h_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+        line(db,
+             "INSERT INTO request_cost_lines (request_id, position, model, bucket, per_call, "
+             "count, rate_pico_usd, amount_pico_usd, list_rate_pico_usd, multiplier) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+        flag(db, "INSERT OR IGNORE INTO request_price_flags (request_id, flag) VALUES (?, ?)"),
         miss(db,
              "INSERT INTO misses (at, host, reason, count, bytes_up, bytes_down, duration_us, "
              "client_port, call_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
 
   SQLite::Statement insert, update, same_response, find_project, add_project, extra, tool, part,
-      limit, line, flag, miss;
+      limit, iteration, line, flag, miss;
 };
 
 RowWriter::RowWriter(SQLite::Database& db)
@@ -204,6 +222,7 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
     std::string id;
     std::optional<int64_t> first_us;
     bool complete = false;
+    std::string lifetime;  // only the first request told it
     {
       Use same(statements_->same_response);
       same << record.provider << record.response_id;
@@ -211,12 +230,14 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
         id = same.column(0).getString();
         first_us = parse_timestamp(same.column(1).getString());
         complete = same.column(2).getInt() != 0;
+        lifetime = same.column(3).getString();
       }
     }
     if (!id.empty()) {
       if (complete && !record.tokens_complete) return;
       CallRecord merged = record;  // the price of the day it was asked for
       if (first_us) merged.requested_at_us = *first_us;
+      if (!lifetime.empty()) write_lives(merged, lifetime);
       const pricing::PriceResult price = pricing::price(card, merged);
       {
         Use update(statements_->update);
@@ -225,13 +246,14 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
         update << id;
         update.run();
       }
-      for (const char* child : {"request_extra_usage", "request_tool_calls", "request_usage_parts",
-                                "request_cost_lines", "request_price_flags"}) {
+      for (const char* child :
+           {"request_extra_usage", "request_iterations", "request_tool_calls",
+            "request_usage_parts", "request_cost_lines", "request_price_flags"}) {
         SQLite::Statement clear(db_, std::string("DELETE FROM ") + child + " WHERE request_id = ?");
         clear.bind(1, id);
         clear.exec();
       }
-      write_children(merged, id, {price});
+      write_children(merged, id, price);
       return;
     }
   }
@@ -246,11 +268,11 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
     insert.run();
   }
   if (db_.getChanges() == 0) return;  // this very row is in already
-  write_children(record, record.id, {price});
+  write_children(record, record.id, price);
 }
 
 void RowWriter::write_children(const CallRecord& record, const std::string& id,
-                               const PricedRow& priced) {
+                               const pricing::PriceResult& price) {
   const auto write_parts = [&](int64_t position, const Usage& usage) {
     for (const UsagePart& part : usage.parts)
       (Use(statements_->part) << id << position << part.bucket << part.tokens).run();
@@ -265,27 +287,87 @@ void RowWriter::write_children(const CallRecord& record, const std::string& id,
         .run();
     write_parts(position++, u);
   }
+  position = 0;
+  for (const Usage& u : record.iterations)
+    (Use(statements_->iteration) << id << position++ << u.input_tokens << u.output_tokens
+                                 << u.thinking_tokens << u.cache_read_tokens
+                                 << u.cache_write_5m_tokens << u.cache_write_1h_tokens)
+        .run();
   for (const ToolCalls& calls : record.tool_calls)
     (Use(statements_->tool) << id << calls.name << calls.count).run();
   for (const RateLimitHeader& header : record.rate_limits)
     (Use(statements_->limit) << id << header.name << header.value)
         .text(header.instant_us ? iso8601_utc(*header.instant_us) : "")
         .run();
-  position = 0;
-  for (const pricing::PriceLine& line : priced.price.lines)
+  write_price_children(id, price);
+  const auto& flags = price.flags;
+  // The only live check of a card there is.
+  if (std::find(flags.begin(), flags.end(), "provider_cost_differs") != flags.end())
+    log::warn("pricing.provider_cost_differs")
+        .with("provider", record.provider)
+        .with("model", record.model)
+        .with("ours_pico_usd", price.pico_usd)
+        .with("theirs_pico_usd", record.provider_cost_pico_usd.value_or(0));
+}
+
+void RowWriter::write_price_children(const std::string& id, const pricing::PriceResult& price) {
+  int64_t position = 0;
+  for (const pricing::PriceLine& line : price.lines)
     (Use(statements_->line) << id << position++ << line.model << line.bucket
                             << int64_t{line.per_call} << line.count << line.rate_pico_usd
-                            << line.amount_pico_usd)
+                            << line.amount_pico_usd << line.list_rate_pico_usd)
+        .text(line.multiplier)
         .run();
-  for (const std::string& flag : priced.price.flags) {
-    (Use(statements_->flag) << id << flag).run();
-    if (flag == "provider_cost_differs")  // the only live check of a card there is
-      log::warn("pricing.provider_cost_differs")
-          .with("provider", record.provider)
-          .with("model", record.model)
-          .with("ours_pico_usd", priced.price.pico_usd)
-          .with("theirs_pico_usd", record.provider_cost_pico_usd.value_or(0));
+  for (const std::string& flag : price.flags) (Use(statements_->flag) << id << flag).run();
+}
+
+void RowWriter::replace_price(const std::string& id, const pricing::PriceResult& price,
+                              const std::string& now) {
+  constexpr const char* kColumns =
+      "cost_pico_usd, shadow_cost_pico_usd, unpriced_reason, rates_source, card_id, price_entry, "
+      "price_period, price_tier, price_long_context, price_geo";
+  const auto once = [&](const std::string& sql, const auto& bind) {
+    SQLite::Statement statement(db_, sql);
+    Use use(statement);
+    bind(use);
+    use.run();
+  };
+  int64_t position = 0;
+  {
+    SQLite::Statement last(
+        db_,
+        "SELECT coalesce(max(position) + 1, 0) FROM request_price_history WHERE request_id = ?");
+    last.bind(1, id);
+    if (last.executeStep()) position = last.getColumn(0).getInt64();
   }
+  once(std::string("INSERT INTO request_price_history (request_id, position, replaced_at, ") +
+           kColumns + ") SELECT id, ?, ?, " + kColumns + " FROM requests WHERE id = ?",
+       [&](Use& use) { use << position << now << id; });
+  constexpr const char* kLineColumns =
+      "position, model, bucket, per_call, count, rate_pico_usd, amount_pico_usd, "
+      "list_rate_pico_usd, multiplier";
+  once(std::string("INSERT INTO request_price_history_lines (request_id, history_position, ") +
+           kLineColumns + ") SELECT request_id, ?, " + kLineColumns +
+           " FROM request_cost_lines WHERE request_id = ?",
+       [&](Use& use) { use << position << id; });
+  once(
+      "INSERT INTO request_price_history_flags (request_id, history_position, flag) "
+      "SELECT request_id, ?, flag FROM request_price_flags WHERE request_id = ?",
+      [&](Use& use) { use << position << id; });
+  for (const char* table : {"request_cost_lines", "request_price_flags"})
+    once(std::string("DELETE FROM ") + table + " WHERE request_id = ?",
+         [&](Use& use) { use << id; });
+  once(
+      "UPDATE requests SET cost_usd_minor_units = ?, cost_pico_usd = ?, shadow_cost_pico_usd = ?, "
+      "unpriced_reason = ?, rates_source = ?, card_id = ?, price_entry = ?, price_period = ?, "
+      "price_tier = ?, price_long_context = ?, price_geo = ? WHERE id = ?",
+      [&](Use& use) {
+        use << millicents_of(price) << price.cost_pico_usd << price.shadow_cost_pico_usd;
+        use.text(price.reason).text(price.rates_source).text(price.card_id).text(price.entry);
+        use.text(price.period_from).text(price.tier) << int64_t{price.long_context};
+        use.text(price.geo) << id;
+      });
+  write_price_children(id, price);
 }
 
 void RowWriter::write(const MissRecord& miss) {
@@ -302,7 +384,10 @@ void RowWriter::write_rates(const pricing::RateCard& card, const std::string& no
   SQLite::Statement known(db_, "SELECT 1 FROM pricing_rates WHERE card_id = ? LIMIT 1");
   known.bind(1, card.id());
   if (known.executeStep()) return;
-  SQLite::Statement insert(db_, "INSERT INTO pricing_rates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  SQLite::Statement insert(db_,
+                           "INSERT INTO pricing_rates (card_id, source, provider, model, "
+                           "effective_from, effective_to, service_tier, long_context_above, "
+                           "bucket, rate_pico_usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const pricing::ModelEntry& entry : card.entries()) {
     const std::string source = entry.from_override ? "override" : card.source_name();
     for (const pricing::Period& period : entry.periods) {

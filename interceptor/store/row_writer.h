@@ -10,6 +10,7 @@
 #include <string>
 
 #include "interceptor/call_record.h"
+#include "interceptor/pricing/price.h"
 #include "interceptor/pricing/rate_card.h"
 
 namespace hm::store {
@@ -24,6 +25,10 @@ class RowWriter {
   void write(const CallRecord& record, const pricing::RateCard& card);
   void write(const MissRecord& record);
 
+  // The price of a stored row; the one it had goes to the history.
+  void replace_price(const std::string& id, const pricing::PriceResult& price,
+                     const std::string& now);
+
   // The card into pricing_rates, once per card.
   void write_rates(const pricing::RateCard& card, const std::string& now);
 
@@ -34,7 +39,8 @@ class RowWriter {
   struct Statements;
   std::string project_id(const std::string& slug, const std::string& now);
   void write_children(const CallRecord& record, const std::string& id,
-                      const struct PricedRow& priced);
+                      const pricing::PriceResult& price);
+  void write_price_children(const std::string& id, const pricing::PriceResult& price);
 
   SQLite::Database& db_;
   std::unique_ptr<Statements> statements_;

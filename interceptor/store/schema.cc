@@ -206,8 +206,76 @@ CREATE TABLE _spool (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// What a price needs and the first tables did not keep, and prices that were replaced.
+constexpr const char* kPriceHistory = R"sql(
+ALTER TABLE requests ADD COLUMN cache_lifetime TEXT;
+ALTER TABLE requests ADD COLUMN bucket_doubt TEXT;
+ALTER TABLE requests ADD COLUMN key_print TEXT;
+ALTER TABLE requests ADD COLUMN client_retry INTEGER;
+
+-- Null in lines that are older than these columns: only the rate as applied is known.
+ALTER TABLE request_cost_lines ADD COLUMN list_rate_pico_usd INTEGER;
+ALTER TABLE request_cost_lines ADD COLUMN multiplier TEXT;
+
+-- Sub-calls of the request's own model; they add up to the request's columns. Thresholds of the
+-- prompt's length are judged for each.
+CREATE TABLE request_iterations (
+  request_id TEXT NOT NULL REFERENCES requests(id) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  thinking_tokens INTEGER NOT NULL,
+  cache_read_tokens INTEGER NOT NULL,
+  cache_write_5m_tokens INTEGER NOT NULL,
+  cache_write_1h_tokens INTEGER NOT NULL,
+  PRIMARY KEY (request_id, position)
+) STRICT, WITHOUT ROWID;
+
+-- What a request cost before it was priced again; position 0 is the first figure. The columns are
+-- those of requests.
+CREATE TABLE request_price_history (
+  request_id TEXT NOT NULL REFERENCES requests(id) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  replaced_at TEXT NOT NULL,
+  cost_pico_usd INTEGER,
+  shadow_cost_pico_usd INTEGER,
+  unpriced_reason TEXT,
+  rates_source TEXT,
+  card_id TEXT,
+  price_entry TEXT,
+  price_period TEXT,
+  price_tier TEXT,
+  price_long_context INTEGER NOT NULL DEFAULT 0,
+  price_geo TEXT,
+  PRIMARY KEY (request_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE request_price_history_lines (
+  request_id TEXT NOT NULL REFERENCES requests(id) ON DELETE CASCADE,
+  history_position INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  bucket TEXT NOT NULL,
+  per_call INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  rate_pico_usd INTEGER NOT NULL,
+  amount_pico_usd INTEGER NOT NULL,
+  list_rate_pico_usd INTEGER,
+  multiplier TEXT,
+  PRIMARY KEY (request_id, history_position, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE request_price_history_flags (
+  request_id TEXT NOT NULL REFERENCES requests(id) ON DELETE CASCADE,
+  history_position INTEGER NOT NULL,
+  flag TEXT NOT NULL,
+  PRIMARY KEY (request_id, history_position, flag)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "first tables", kTables},
+    Migration{2, "price history", kPriceHistory},
 };
 static_assert(kMigrations.back().version == kSchemaVersion);
 

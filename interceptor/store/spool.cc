@@ -15,7 +15,8 @@
 namespace hm::store {
 namespace {
 
-constexpr std::string_view kMagic = "HMSPOOL1";
+constexpr std::string_view kMagic = "HMSPOOL2";
+constexpr std::string_view kFirstMagic = "HMSPOOL1";  // without iterations, key print and retry
 constexpr size_t kMaxFile = 512 * 1024 * 1024;
 constexpr uint32_t kMaxRow = 4 * 1024 * 1024;
 constexpr uint32_t kMaxList = 100'000;
@@ -50,6 +51,7 @@ class Out {
     for (T& value : values) each(value);
   }
   std::string take() { return std::move(bytes_); }
+  static constexpr int version = 2;
 
  private:
   void number(uint64_t value) {
@@ -60,7 +62,7 @@ class Out {
 
 class In {
  public:
-  explicit In(std::string_view bytes) : bytes_(bytes) {}
+  In(std::string_view bytes, int of_version) : version(of_version), bytes_(bytes) {}
   void operator()(std::integral auto& value) {
     value = static_cast<std::remove_reference_t<decltype(value)>>(number());
   }
@@ -87,6 +89,7 @@ class In {
     for (uint64_t i = 0; i < size && good_; ++i) each(values.emplace_back());
   }
   [[nodiscard]] bool whole() const { return good_ && bytes_.empty(); }
+  const int version;
 
  private:
   void spoil() {
@@ -141,6 +144,9 @@ void fields(Archive& a, CallRecord& r) {
   Attribution& by = r.attribution;
   each(a, r.session_id, by.project, by.tier, by.client_name, by.client_version, by.client_pid,
        by.cwd, by.git_branch, by.run_id);
+  if (a.version < 2) return;
+  a.list(r.iterations, [&a](Usage& usage) { fields(a, usage); });
+  each(a, r.key_print, r.client_retry);
 }
 
 template <class Archive>
@@ -172,8 +178,8 @@ void append_row(std::string& out, char kind, const Record& record) {
 }
 
 template <class Record>
-bool read_row(std::string_view payload, std::vector<Record>& out) {
-  In archive(payload);
+bool read_row(std::string_view payload, int version, std::vector<Record>& out) {
+  In archive(payload, version);
   Record record;
   fields(archive, record);
   if (!archive.whole()) return false;
@@ -212,7 +218,8 @@ Result<SpooledRows> read_spool(const std::filesystem::path& file) {
   const auto content = read_file(file, kMaxFile);
   if (!content) return std::unexpected(content.error());
   std::string_view rest = *content;
-  if (!rest.starts_with(kMagic)) return fail(Code::malformed, "spool.read");
+  const int version = rest.starts_with(kMagic) ? 2 : rest.starts_with(kFirstMagic) ? 1 : 0;
+  if (version == 0) return fail(Code::malformed, "spool.read");
   rest.remove_prefix(kMagic.size());
   SpooledRows rows;
   while (!rest.empty()) {
@@ -223,8 +230,8 @@ Result<SpooledRows> read_spool(const std::filesystem::path& file) {
     if (size == 0 || size > kMaxRow || rest.size() - 8 < size) return rows;
     const std::string_view payload = rest.substr(8, size);
     if (checksum(payload) != sum) return rows;
-    const bool good = payload[0] == kCall   ? read_row(payload.substr(1), rows.calls)
-                      : payload[0] == kMiss ? read_row(payload.substr(1), rows.misses)
+    const bool good = payload[0] == kCall   ? read_row(payload.substr(1), version, rows.calls)
+                      : payload[0] == kMiss ? read_row(payload.substr(1), version, rows.misses)
                                             : false;
     if (!good) return rows;
     rows.damaged = false;

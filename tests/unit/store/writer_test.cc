@@ -396,6 +396,9 @@ TEST_CASE("spool files: whole, cut anywhere, not ours") {
   calls[1].counted_tokens = -1;
   calls[1].status = CallStatus::truncated;
   calls[1].attribution.git_branch = "branch";
+  calls[1].iterations = {{1, 2, 3, 4, 5, 6, {}}, {}};
+  calls[1].key_print = "0123456789abcdef";
+  calls[1].client_retry = 2;
   const auto name = write_spool(folder / "spool", kNoon, calls, {sample_miss("r", 9)});
   REQUIRE(name);
   const auto path = folder / "spool" / *name;
@@ -416,6 +419,10 @@ TEST_CASE("spool files: whole, cut anywhere, not ours") {
   CHECK(back.http_status == 200);
   CHECK(back.status == CallStatus::truncated);
   CHECK(back.attribution.git_branch == "branch");
+  REQUIRE(back.iterations.size() == 2);
+  CHECK(back.iterations[0].output_tokens == 5);
+  CHECK(back.key_print == "0123456789abcdef");
+  CHECK(back.client_retry == 2);
   CHECK(read->misses[0].count == 9);
 
   std::string content;
@@ -446,6 +453,33 @@ TEST_CASE("spool files: whole, cut anywhere, not ours") {
     CHECK(part->damaged);
     CHECK(part->calls.size() + part->misses.size() <= 2);
   }
+}
+
+TEST_CASE("a spool file of the first format is read") {
+  TempFolder folder;
+  const auto name = write_spool(folder / "spool", kNoon, {sample_call()}, {});
+  REQUIRE(name);
+  std::string content;
+  {
+    std::ifstream file(folder / "spool" / *name, std::ios::binary);
+    content.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  // The first format ended before the empty list, the empty text and the absent number.
+  const std::string payload = content.substr(16, content.size() - 16 - 24);
+  uint32_t sum = 2166136261U;
+  for (const char c : payload) sum = (sum ^ static_cast<uint8_t>(c)) * 16777619U;
+  std::string first = "HMSPOOL1";
+  for (const auto word : {static_cast<uint32_t>(payload.size()), sum})
+    for (int shift = 0; shift < 32; shift += 8) first.push_back(static_cast<char>(word >> shift));
+  {
+    std::ofstream(folder / "first.spool", std::ios::binary) << first + payload;
+  }
+  const auto read = read_spool(folder / "first.spool");
+  REQUIRE(read);
+  CHECK_FALSE(read->damaged);
+  REQUIRE(read->calls.size() == 1);
+  CHECK(read->calls[0].model == "claude-sonnet-5");
+  CHECK(read->calls[0].usage.input_tokens == 1000);
 }
 
 TEST_CASE("timestamps read back as written") {

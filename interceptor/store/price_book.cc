@@ -1,0 +1,108 @@
+#include "interceptor/store/price_book.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <utility>
+
+#include "interceptor/store/read_only.h"
+#include "interceptor/store/sqlite_error.h"
+#include "interceptor/store/stored_call.h"
+#include "interceptor/store/where.h"
+
+namespace hm::store {
+
+struct PriceBook::Parts {
+  explicit Parts(std::unique_ptr<SQLite::Database> db_in) : db(std::move(db_in)) {}
+  std::unique_ptr<SQLite::Database> db;
+
+  template <class Job>
+  auto run(const char* where, Job job) -> decltype(job()) {
+    try {
+      return job();
+    } catch (const SQLite::Exception& exception) {
+      return std::unexpected(from_sqlite(exception, where));
+    }
+  }
+};
+
+PriceBook::PriceBook(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+PriceBook::~PriceBook() = default;
+PriceBook::PriceBook(PriceBook&&) noexcept = default;
+PriceBook& PriceBook::operator=(PriceBook&&) noexcept = default;
+
+Result<PriceBook> PriceBook::open(const std::filesystem::path& database) {
+  auto opened = open_read_only(database);
+  if (!opened) return std::unexpected(opened.error());
+  return PriceBook(std::make_unique<Parts>(std::move(*opened)));
+}
+
+Result<std::vector<std::string>> PriceBook::find(const std::string& text, int64_t limit) {
+  return parts_->run("store.find", [&]() -> Result<std::vector<std::string>> {
+    std::vector<std::string> ids;
+    const auto collect = [&](const char* condition, const auto& bind) {
+      if (!ids.empty()) return;
+      SQLite::Statement row(*parts_->db, std::string("SELECT id FROM requests WHERE ") + condition +
+                                             " ORDER BY requested_at DESC, id LIMIT ?");
+      const int next = bind(row);
+      row.bind(next, limit);
+      while (row.executeStep()) ids.push_back(row.getColumn(0).getString());
+    };
+    const auto once = [&](SQLite::Statement& row) {
+      row.bind(1, text);
+      return 2;
+    };
+    SQLite::Transaction snapshot(*parts_->db);
+    collect("id = ?", once);
+    collect("provider_request_id = ?1 OR response_id = ?1", once);
+    // The ids behind the text: ids are ASCII, and nothing in ASCII sorts behind 0x7F.
+    if (!text.empty())
+      collect("id >= ? AND id < ?", [&](SQLite::Statement& row) {
+        row.bind(1, text);
+        row.bind(2, text + '\x7F');
+        return 3;
+      });
+    return ids;
+  });
+}
+
+Result<ExplainedCall> PriceBook::explain(const std::string& id) {
+  return parts_->run("store.explain", [&]() -> Result<ExplainedCall> {
+    SQLite::Transaction snapshot(*parts_->db);
+    CallReader reader(*parts_->db);
+    auto call = reader.read(id);
+    if (!call) return fail(Code::not_found, "store.explain");
+    return ExplainedCall{std::move(*call), reader.past(id)};
+  });
+}
+
+Result<PriceNotes> PriceBook::notes(const Filter& filter) {
+  return parts_->run("store.price_notes", [&]() -> Result<PriceNotes> {
+    PriceNotes notes;
+    SQLite::Database& db = *parts_->db;
+    SQLite::Transaction snapshot(db);
+    const Where where(filter);
+    const auto count = [&](const std::string& sql, std::map<std::string, int64_t>& out) {
+      SQLite::Statement row(db, sql);
+      where.bind(row);
+      while (row.executeStep()) out[row.getColumn(0).getString()] = row.getColumn(1).getInt64();
+    };
+    Where priced(filter);
+    priced.condition("r.rates_source IS NOT NULL");
+    count("SELECT r.rates_source, count(*)" + std::string(kFrom) + priced.sql() + " GROUP BY 1",
+          notes.sources);
+    count("SELECT f.flag, count(*)" + std::string(kFrom) +
+              " JOIN request_price_flags f ON f.request_id = r.id" + where.sql() + " GROUP BY 1",
+          notes.flags);
+    if (db.tableExists("request_price_history")) {
+      SQLite::Statement row(db, "SELECT count(*)" + std::string(kFrom) +
+                                    " JOIN request_price_history h ON h.request_id = r.id AND "
+                                    "h.position = 0" +
+                                    where.sql());
+      where.bind(row);
+      if (row.executeStep()) notes.repriced = row.getColumn(0).getInt64();
+    }
+    return notes;
+  });
+}
+
+}  // namespace hm::store

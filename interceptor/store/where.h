@@ -1,0 +1,51 @@
+// A WHERE clause and what is bound to it. Inside this folder only.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "interceptor/store/queries.h"
+
+namespace hm::store {
+
+class Where {
+ public:
+  Where() = default;
+  explicit Where(const Filter& filter) {
+    times("r.requested_at", filter);
+    text("p.slug", filter.project);
+    text("r.provider", filter.provider);
+    text("r.model", filter.model);
+    text("r.run_id", filter.run_id);
+  }
+  void times(const char* column, const Filter& filter) {
+    if (filter.since_us) add(std::string(column) + " >= ?", iso8601_utc(*filter.since_us));
+    if (filter.until_us) add(std::string(column) + " < ?", iso8601_utc(*filter.until_us));
+  }
+  void condition(const std::string& sql) { sql_ += (sql_.empty() ? " WHERE " : " AND ") + sql; }
+  [[nodiscard]] const std::string& sql() const { return sql_; }
+  int bind(SQLite::Statement& statement) const {
+    int next = 1;
+    for (const std::string& value : values_) statement.bind(next++, value);
+    return next;
+  }
+
+ private:
+  void text(const char* column, const std::string& value) {
+    if (!value.empty()) add(std::string(column) + " = ?", value);
+  }
+  void add(const std::string& sql, std::string value) {
+    condition(sql);
+    values_.push_back(std::move(value));
+  }
+  std::string sql_;
+  std::vector<std::string> values_;
+};
+
+inline constexpr const char* kFrom = " FROM requests r JOIN projects p ON p.id = r.project_id";
+
+}  // namespace hm::store
