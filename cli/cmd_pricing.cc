@@ -1,3 +1,5 @@
+#include "cli/cmd_pricing.h"
+
 #include <algorithm>
 #include <array>
 
@@ -7,15 +9,17 @@
 #include "cli/text.h"
 #include "interceptor/pricing/user_rates.h"
 #include "interceptor/store/queries.h"
+#include "interceptor/store/reprice.h"
 
 namespace hm::cli {
-namespace {
 
 pricing::UserRates current_rates(Context& context) {
   pricing::UserRates rates = pricing::load_user_rates(context.home.rates());
-  if (!rates.problem.empty()) *context.err << "halton-meter pricing: " << rates.problem << "\n";
+  if (!rates.problem.empty()) *context.err << "halton-meter: " << rates.problem << "\n";
   return rates;
 }
+
+namespace {
 
 pricing::Day today(const Context& context) {
   return pricing::day_of(context.clock->wall_us());
@@ -24,6 +28,12 @@ pricing::Day today(const Context& context) {
 int list(Context& context, const Flags& flags) {
   const auto rates = current_rates(context);
   const std::string provider = flags.value_or("provider", "");
+  const auto& entries = rates.card->entries();
+  if (!provider.empty() &&
+      std::ranges::find(entries, provider, &pricing::ModelEntry::provider) == entries.end()) {
+    *context.err << "halton-meter pricing: no card has rates of '" << printable(provider) << "'\n";
+    return kNotWell;
+  }
   if (flags.has("json")) {
     *context.out << rates_list_json(*rates.card, provider, today(context));
   } else {
@@ -50,7 +60,7 @@ int show(Context& context, const Flags& flags, const std::string& id) {
       if (flags.has("json")) {
         *context.out << entry_json(card, *entry, today(context));
       } else {
-        *context.out << card_line(card, today(context)) << entry_text(*entry);
+        *context.out << card_line(card, today(context)) << entry_text(*entry, today(context));
       }
       return kFine;
     }
@@ -63,34 +73,80 @@ int show(Context& context, const Flags& flags, const std::string& id) {
   return kNotWell;
 }
 
-int check(Context& context, const std::string& path) {
+struct Verdict {
+  std::string problem;  // empty: it is good
+  std::string praise;   // one sentence
+  int64_t models = 0;   // of the card, or of rates.toml's own
+  std::string to_confirm;
+};
+
+// A card is JSON, a user's own rates are TOML.
+Verdict verdict_on(const std::string& text, const std::string& path, pricing::Day today) {
+  Verdict verdict;
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string::npos && text[first] == '{') {
+    std::string why;
+    const auto card = pricing::RateCard::parse(text, &why);
+    if (!card) return {path + ": " + why, {}, 0, {}};
+    verdict.models = static_cast<int64_t>(card->entries().size());
+    verdict.praise = path + ": a good rate card of " + card->card_date() + " with " +
+                     std::to_string(verdict.models) + " models";
+    verdict.to_confirm = changes_to_confirm(pricing::RateCard::bundled(), *card, today);
+    return verdict;
+  }
+  const auto card = pricing::with_user_rates(text, path);
+  if (!card) return {card.error(), {}, 0, {}};
+  verdict.models =
+      static_cast<int64_t>(card->entries().size() - pricing::RateCard::bundled().entries().size());
+  verdict.praise = path + ": good, " + std::to_string(verdict.models) +
+                   (verdict.models == 1 ? " model" : " models") + " of its own";
+  return verdict;
+}
+
+int check(Context& context, const Flags& flags, const std::string& path) {
   const auto text = read_file(path);
   if (!text) {
     *context.err << "halton-meter pricing: " << path
                  << " cannot be read: " << describe(text.error()) << "\n";
     return kNotWell;
   }
-  // A card is JSON, a user's own rates are TOML.
-  const size_t first = text->find_first_not_of(" \t\r\n");
-  if (first != std::string::npos && (*text)[first] == '{') {
-    std::string why;
-    const auto card = pricing::RateCard::parse(*text, &why);
-    if (!card) {
-      *context.err << path << ": " << printable(why) << "\n";
-      return kNotWell;
+  const Verdict verdict = verdict_on(*text, path, today(context));
+  const bool good = verdict.problem.empty();
+  if (flags.has("json")) {
+    JsonText json;
+    json.begin_object().member("file", path).member("good", good).key("problem");
+    good ? json.null() : json.value(verdict.problem);
+    json.member("models", verdict.models).key("to_confirm").begin_array();
+    for (size_t at = 0; at < verdict.to_confirm.size();) {
+      const size_t end = verdict.to_confirm.find('\n', at);
+      json.value(verdict.to_confirm.substr(at, end - at));
+      at = end + 1;
     }
-    *context.out << path << ": a good rate card of " << card->card_date() << " with "
-                 << card->entries().size() << " models\n";
-    return kFine;
+    json.end_array().end_object();
+    *context.out << json.take();
+  } else if (!good) {
+    *context.err << printable(verdict.problem) << "\n";
+  } else {
+    *context.out << verdict.praise << "\n";
+    if (!verdict.to_confirm.empty())
+      *context.out << "To be confirmed, compared with the card in use:\n" << verdict.to_confirm;
   }
-  const auto card = pricing::with_user_rates(*text, path);
-  if (!card) {
-    *context.err << printable(card.error()) << "\n";
-    return kNotWell;
-  }
-  const size_t own = card->entries().size() - pricing::RateCard::bundled().entries().size();
-  *context.out << path << ": good, " << own << (own == 1 ? " model" : " models") << " of its own\n";
-  return kFine;
+  return good ? kFine : kNotWell;
+}
+
+// Calls that had no rates when they were made and would have a price today.
+std::string known_by_now(Context& context, const pricing::RateCard& card) {
+  store::RepriceOptions options;
+  options.database = context.home.database();
+  options.dry_run = true;
+  options.without_price_only = true;
+  const auto outcome = store::reprice(options, card, *context.clock);
+  int64_t calls = 0;
+  if (outcome)
+    for (const store::RepricedModel& model : outcome->models) calls += model.newly_priced;
+  if (calls == 0) return {};
+  return thousands(calls) + (calls == 1 ? " of these calls has" : " of these calls have") +
+         " rates by now: halton-meter pricing reprice\n";
 }
 
 std::string first_seen(const store::UnpricedModel& model) {
@@ -158,17 +214,20 @@ int unpriced(Context& context, const Flags& flags) {
                thousands(model.output_tokens), first_seen(model), near.empty() ? "-" : near});
   }
   *context.out << table.text(context.style)
-               << "The nearest ids are a hint; no price is ever taken from them.\n";
+               << "The nearest ids are a hint; no price is ever taken from them. Totals with these "
+                  "calls are lower bounds (>=).\n"
+               << known_by_now(context, *rates.card);
   return kFine;
 }
 
 int run(Context& context, const Flags& flags) {
   const std::vector<std::string>& words = flags.operands();
   if (words.empty())
-    return usage_error(context, "pricing", "what to do is missing: list, show, check or unpriced");
+    return usage_error(context, "pricing",
+                       "what to do is missing: list, show, check, unpriced, reprice or key");
   const std::string& verb = words[0];
   const bool wants_operand = verb == "show" || verb == "check";
-  if (!wants_operand && verb != "list" && verb != "unpriced")
+  if (!wants_operand && verb != "list" && verb != "unpriced" && verb != "reprice" && verb != "key")
     return usage_error(context, "pricing", "'" + printable(verb) + "' is not understood");
   if (words.size() != (wants_operand ? 2U : 1U))
     return usage_error(context, "pricing",
@@ -177,16 +236,22 @@ int run(Context& context, const Flags& flags) {
                                                  : " takes no operand"));
   if (flags.has("provider") && verb != "list" && verb != "show")
     return usage_error(context, "pricing", "--provider belongs to list and show");
-  if (flags.has("json") && verb == "check")
-    return usage_error(context, "pricing", "check has no --json");
+  if (flags.has("json") && verb == "key")
+    return usage_error(context, "pricing", "key has no --json");
+  if ((flags.has("since") || flags.has("dry-run")) && verb != "reprice")
+    return usage_error(context, "pricing", "--since and --dry-run belong to reprice");
+  if (verb == "reprice") return pricing_reprice(context, flags);
+  if (verb == "key") return pricing_key(context);
   if (verb == "list") return list(context, flags);
   if (verb == "show") return show(context, flags, words[1]);
-  if (verb == "check") return check(context, words[1]);
+  if (verb == "check") return check(context, flags, words[1]);
   return unpriced(context, flags);
 }
 
 constexpr std::array kFlags = {
     FlagSpec{"provider", "NAME", "of list and show: models of this provider only"},
+    FlagSpec{"since", "WHEN", "of reprice: calls since then only (7d, 2h, a date)"},
+    FlagSpec{"dry-run", "", "of reprice: say what would move and change nothing"},
     FlagSpec{"json", "", "as one JSON object"},
 };
 
@@ -195,15 +260,22 @@ constexpr std::array kFlags = {
 const Command kPricingCommand = {
     .name = "pricing",
     .summary = "the rates in use, and what has none",
-    .operands = "list | show MODEL | check FILE | unpriced",
+    .operands = "list | show MODEL | check FILE | unpriced | reprice | key",
     .about =
         "list      models and their standard rates today\n"
         "show      all rates of a model: periods, tiers, long context, where they come from\n"
         "check     says whether a rates.toml or a rate card is good, else what is wrong\n"
         "unpriced  models that were called and have no price\n"
+        "reprice   prices stored calls again with the rates of today, keeps the figures before "
+        "and\n"
+        "          says what moved; also while calls are being metered\n"
+        "key       reads an API key from standard input and prints what [free_tier] keys in\n"
+        "          rates.toml takes for it\n"
         "\n"
         "Rates of your own are in rates.toml in the home folder of Halton Meter.\n",
-    .example = "  halton-meter pricing show claude-opus-5-5\n",
+    .example =
+        "  halton-meter pricing show claude-opus-5-5\n"
+        "  halton-meter pricing reprice --since 30d --dry-run\n",
     .flags = kFlags,
     .parsing = Command::Parsing::own,
     .run = run,

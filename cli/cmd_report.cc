@@ -1,9 +1,12 @@
 #include <array>
 
 #include "cli/client_env.h"
+#include "cli/cmd_pricing.h"
 #include "cli/command.h"
+#include "cli/explain.h"
 #include "cli/report.h"
 #include "cli/text.h"
+#include "interceptor/store/price_book.h"
 
 namespace hm::cli {
 namespace {
@@ -11,12 +14,53 @@ namespace {
 constexpr std::array kEveryTable = {ReportTable::project, ReportTable::provider,
                                     ReportTable::model};
 
+int explain(Context& context, const Flags& flags, const std::string& text) {
+  for (const char* other : {"since", "from", "to", "today", "by", "project", "run", "csv"})
+    if (flags.has(other))
+      return usage_error(context, "report",
+                         "--explain is about one call; --" + std::string(other) + " is not for it");
+  const auto give_up = [&](const Error& error) {
+    *context.err << "halton-meter report: the database cannot be read: " << describe(error) << "\n";
+    return error.code == Code::permission ? kEnvironment : kNotWell;
+  };
+  auto book = store::PriceBook::open(context.home.database());
+  if (!book && book.error().code != Code::not_found) return give_up(book.error());
+  std::vector<std::string> ids;
+  if (book) {
+    auto found = book->find(text);
+    if (!found) return give_up(found.error());
+    ids = std::move(*found);
+  }
+  if (ids.empty()) {
+    *context.err << "halton-meter report: no call has an id like '" << printable(text) << "'\n";
+    return kNotWell;
+  }
+  if (ids.size() > 1) {
+    *context.err << "halton-meter report: '" << printable(text) << "' names more than one call:\n";
+    for (const std::string& id : ids) *context.err << "  " << printable(id) << "\n";
+    return kNotWell;
+  }
+  const auto explained = book->explain(ids[0]);
+  if (!explained) return give_up(explained.error());
+  const CallRecord& record = explained->call.record;
+  std::vector<std::string> nearest;
+  if (explained->call.price.reason == "unknown_model")
+    nearest = current_rates(context).card->closest(
+        record.rate_namespace.empty() ? record.provider : record.rate_namespace,
+        record.model.empty() ? record.requested_model : record.model);
+  *context.out << (flags.has("json") ? explanation_json(*explained, nearest)
+                                     : explanation(*explained, nearest));
+  return kFine;
+}
+
 int run(Context& context, const Flags& flags) {
   if (!flags.operands().empty())
     return usage_error(context, "report",
                        "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("json") && flags.has("csv"))
     return usage_error(context, "report", "--json and --csv exclude each other");
+
+  if (const auto id = flags.value("explain")) return explain(context, flags, *id);
 
   ReportWish wish;
   const auto period = period_of({.since = flags.value("since"),
@@ -54,6 +98,8 @@ int run(Context& context, const Flags& flags) {
       return kNotWell;
     }
     report = std::move(*read);
+    if (auto book = store::PriceBook::open(context.home.database()))
+      if (auto notes = book->notes(filter_of(wish))) report.notes = std::move(*notes);
   } else if (queries.error().code != Code::not_found) {
     *context.err << "halton-meter report: " << context.home.database().string()
                  << " cannot be opened: " << describe(queries.error()) << "\n";
@@ -66,6 +112,8 @@ int run(Context& context, const Flags& flags) {
     }
   }
 
+  report.card = current_rates(context).card;
+  report.today = pricing::day_of(context.clock->wall_us());
   if (flags.has("json")) {
     *context.out << report_json(report, context.version);
   } else if (flags.has("csv")) {
@@ -84,6 +132,7 @@ constexpr std::array kFlags = {
     FlagSpec{"by", "TABLE", "one table only: project, provider or model"},
     FlagSpec{"project", "SLUG", "calls of this project only"},
     FlagSpec{"run", "ID", "calls of one halton-meter run only"},
+    FlagSpec{"explain", "ID", "how one call's cost came about; the begin of an id is enough"},
     FlagSpec{"json", "", "everything as one JSON object; money in pico-USD and as decimal text"},
     FlagSpec{"csv", "", "one table as CSV (the one of --by, else by project)"},
 };
@@ -97,7 +146,9 @@ const Command kReportCommand = {
     .about =
         "Reads the database, also while nothing is running, and prints calls, tokens and cost by\n"
         "project, provider and model. A sum that leaves out calls without a price is marked >=.\n",
-    .example = "  halton-meter report --since 7d --by model\n",
+    .example =
+        "  halton-meter report --since 7d --by model\n"
+        "  halton-meter report --explain req_011CSHoEeqs5C35K2UUqR7Fy\n",
     .flags = kFlags,
     .parsing = Command::Parsing::own,
     .run = run,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <istream>
 #include <map>
 #include <ostream>
 #include <string>
@@ -34,6 +35,7 @@ struct Context {
   RunPlace place;                        // of the usual pair
   std::filesystem::path program_folder;  // where the sibling binaries are
   const Clock* clock = &system_clock();
+  std::istream* in = nullptr;   // null: nothing to read
   std::ostream* out = nullptr;  // data
   std::ostream* err = nullptr;  // talk
   TableStyle style;             // of out

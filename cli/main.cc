@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
     context.home = hm::Home(std::filesystem::absolute(hm::Home::from_environment().root()));
     context.place = hm::RunPlace::usual(context.home);
     context.program_folder = own_folder();
+    context.in = &std::cin;
     context.out = &std::cout;
     context.err = &std::cerr;
     context.out_is_terminal = ::isatty(STDOUT_FILENO) == 1;

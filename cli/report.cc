@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "cli/explain.h"
 #include "cli/money.h"
+#include "cli/rates_text.h"
 #include "cli/text.h"
 
 namespace hm::cli {
@@ -87,7 +89,7 @@ std::string totals_text(const Report& report) {
   if (totals.subscription > 0)
     out += "shadow cost " + dollars(totals.shadow_cost) + ": list price of " +
            counted(totals.subscription, "call", "calls") +
-           " on a subscription, not part of the total\n";
+           " on a subscription or a free key, not part of the total\n";
   if (totals.incomplete > 0) {
     out += counted(totals.incomplete, "call", "calls") + " with incomplete token counts";
     if (totals.no_usage > 0) out += ", " + thousands(totals.no_usage) + " of them with none at all";
@@ -110,6 +112,25 @@ std::string misses_text(const Report& report) {
   return out + (list.empty() ? "" : " (" + list + ")") + "\n";
 }
 
+// Where the prices come from, and where they are near rather than exact.
+std::string prices_text(const Report& report) {
+  if (report.card == nullptr) return {};
+  std::string out = card_line(*report.card, report.today);
+  const auto tell = [&](int64_t count, const std::string& what) {
+    if (count > 0) out += counted(count, "call", "calls") + " " + what + "\n";
+  };
+  const auto of_source = [&](const char* name) {
+    const auto found = report.notes.sources.find(name);
+    return found == report.notes.sources.end() ? 0 : found->second;
+  };
+  tell(of_source("override"), "priced with rates.toml");
+  tell(of_source("provider"), "with the provider's own figure");
+  tell(report.notes.repriced, "priced again later");
+  for (const auto& [flag, count] : report.notes.flags)
+    tell(count, "marked " + printable(flag) + ": " + about_flag(flag));
+  return out;
+}
+
 }  // namespace
 
 std::string_view name_of(ReportTable table) {
@@ -124,16 +145,20 @@ std::string_view name_of(ReportTable table) {
   return "";
 }
 
-Result<Report> read_report(store::Queries& queries, const ReportWish& wish) {
-  Report report;
-  report.wish = wish;
-  report.covers_all = wish.project.empty() && wish.run_id.empty();
+store::Filter filter_of(const ReportWish& wish) {
   store::Filter filter;
   filter.since_us = wish.period.from_us;
   filter.until_us = wish.period.to_us;
   filter.project = wish.project;
   filter.run_id = wish.run_id;
+  return filter;
+}
 
+Result<Report> read_report(store::Queries& queries, const ReportWish& wish) {
+  Report report;
+  report.wish = wish;
+  report.covers_all = wish.project.empty() && wish.run_id.empty();
+  const store::Filter filter = filter_of(wish);
   auto totals = queries.totals(filter);
   if (!totals) return std::unexpected(totals.error());
   report.totals = *totals;
@@ -162,6 +187,7 @@ std::string report_text(const Report& report, const std::string& version, const 
   for (const ReportSection& section : report.sections) {
     if (!section.groups.empty()) out += "\n" + section_table(section, report.totals).text(style);
   }
+  if (const std::string prices = prices_text(report); !prices.empty()) out += "\n" + prices;
   if (!report.unpriced.empty()) {
     out += "\nWithout a price:\n";
     for (const store::UnpricedModel& model : report.unpriced)

@@ -1,6 +1,7 @@
 // The cost report: what was read from the database, and its three forms. The forms are pure.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,9 @@
 #include "cli/period.h"
 #include "cli/table.h"
 #include "common/base/result.h"
+#include "interceptor/pricing/rate_card.h"
 #include "interceptor/store/queries.h"
+#include "interceptor/store/stored_price.h"
 
 namespace hm::cli {
 
@@ -37,7 +40,12 @@ struct Report {
   store::MeteredShare share;
   std::vector<store::MissCount> misses;
   std::vector<store::UnpricedModel> unpriced;
+  store::PriceNotes notes;
+  std::shared_ptr<const pricing::RateCard> card;  // in force today; null: not told
+  pricing::Day today = 0;
 };
+
+[[nodiscard]] store::Filter filter_of(const ReportWish& wish);
 
 [[nodiscard]] Result<Report> read_report(store::Queries& queries, const ReportWish& wish);
 

@@ -1,4 +1,5 @@
 #include "cli/json_text.h"
+#include "cli/rates_text.h"
 #include "cli/report.h"
 
 namespace hm::cli {
@@ -57,6 +58,23 @@ std::string report_json(const Report& report, const std::string& version) {
     }
     json.end_array();
   }
+
+  json.key("rate_card");
+  if (report.card == nullptr) {
+    json.null();
+  } else {
+    json.begin_object();
+    card_members(json, *report.card, report.today);
+    json.end_object();
+  }
+  const auto counts = [&](const char* name, const std::map<std::string, int64_t>& values) {
+    json.key(name).begin_object();
+    for (const auto& [key, count] : values) json.member(key, count);
+    json.end_object();
+  };
+  counts("price_sources", report.notes.sources);
+  counts("price_flags", report.notes.flags);
+  json.member("repriced", report.notes.repriced);
 
   json.key("unpriced_models").begin_array();
   for (const store::UnpricedModel& model : report.unpriced)

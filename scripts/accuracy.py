@@ -140,7 +140,38 @@ def page():
     wire = collections.Counter(coding for case in read for coding in case.codings)
     lines += table(("body", "coding", "cases"),
                    [(body, coding, count) for (body, coding), count in sorted(wire.items())])
+    lines += prices()
     return "\n".join(lines) + "\n"
+
+
+def prices():
+    """What stands behind the figures of money, and the edges that no golden case has."""
+    source = (ROOT / "tests/unit/meter/traps_test.cc").read_text()
+    hosts = re.findall(r'^ +\{"[^"]+", k(\w+),|^ +\{"[^"]+",\n +k(\w+),', source, re.M)
+    traps = collections.Counter(first or second for first, second in hosts)
+    tables = ROOT / "tests/prices"
+    models = json.loads(next(tables.glob("prices-*.json")).read_text())["models"]
+    models = [model for model in models if model.get("enabled", True)]
+    figures = sum(len(rates) for model in models for period in model["periods"]
+                  for rates in every_rate_set(period))
+    examples = (tables / "worked-examples.txt").read_text().count("\n# ") + 1
+    return ["", "## Traps", "",
+            f"{sum(traps.values())} answers that look like another one (a figure that is repeated, "
+            "nested, missing or told twice), in all ways of", "feeding:", "",
+            *table(("host", "traps"), sorted(traps.items())),
+            "", "## Prices", "",
+            f"The {figures} figures of all {len(models)} models of the rate card are compared with the "
+            "price table that it was made of.", "Models that charge input and output are priced at "
+            "each of their standard, long and tier rates, on both", "sides of their thresholds. The "
+            f"{examples} worked examples of the price reference are exact, line by line."]
+
+
+def every_rate_set(period):
+    yield period["rates"]
+    yield period.get("long_context", {}).get("rates", {})
+    for tier in period.get("service_tiers", {}).values():
+        yield tier["rates"]
+        yield tier.get("long_rates", {})
 
 
 def main():

@@ -211,8 +211,9 @@ class Pair:
                                             "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")}
         return clean_environment(self.home, extra)
 
-    def command(self, *arguments, timeout=60, environment=None, cwd=None):
+    def command(self, *arguments, timeout=60, environment=None, cwd=None, stdin=None):
         """Runs `halton-meter ARGUMENTS` with this home."""
         env = clean_environment(self.home, environment)
         return subprocess.run([BIN / "halton-meter", *map(str, arguments)], env=env, cwd=cwd,
-                              capture_output=True, text=True, timeout=timeout * SLOW)
+                              capture_output=True, text=True, timeout=timeout * SLOW,
+                              input=stdin)

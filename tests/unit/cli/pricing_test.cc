@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "cli/rates_text.h"
+#include "interceptor/pricing/bundled_rates.h"
 #include "interceptor/pricing/rate_card.h"
 #include "tests/unit/cli/cli_fixture.h"
 
@@ -55,6 +56,18 @@ TEST_CASE_METHOD(PricingFixture, "pricing list and show") {
   CHECK(run({"pricing", "list", "--json"}) == kFine);
   CHECK(holds(out.str(), "\"card_date\": \"2026-11-23\""));
 
+  CHECK(run({"pricing", "list", "--provider", "xai"}) == kFine);
+  CHECK(holds(out.str(), "USD per 1,000 calls of server-side tools\n"));
+  CHECK(holds(out.str(), "  xai collections_search 2.5\n"));
+  CHECK_FALSE(holds(out.str(), "google_search"));
+  CHECK(run({"pricing", "list", "--provider", "nobody"}) == kNotWell);
+  CHECK(holds(err.str(), "no card has rates of 'nobody'"));
+
+  CHECK(run({"pricing", "show", "claude-fable-5-2"}) == kFine);
+  CHECK(holds(out.str(), "read in: release-notes\n"));
+  CHECK(holds(out.str(), "others say: "));
+  CHECK(holds(out.str(), "confidence: medium\n"));
+  CHECK(holds(out.str(), "  from 2026-11-09 (in force)\n"));
   CHECK(run({"pricing", "show", "claude-sonnet-5-5"}) == kFine);
   CHECK(holds(out.str(), "until before 2026-10-07"));
   CHECK(holds(out.str(), "batch: "));
@@ -102,7 +115,28 @@ TEST_CASE_METHOD(PricingFixture, "pricing check reads cards, too") {
   std::ofstream(file) << "{\"format\": \"something\"}";
   CHECK(run({"pricing", "check", file}) == kNotWell);
   CHECK(holds(err.str(), file + ": card: "));
+  CHECK(run({"pricing", "check", file, "--json"}) == kNotWell);
+  CHECK(holds(out.str(), "\"good\": false"));
+  CHECK(holds(out.str(), "\"problem\": \"" + file + ": card: "));
   CHECK(run({"pricing", "check", (folder / "none").string()}) == kNotWell);
+}
+
+TEST_CASE_METHOD(PricingFixture, "pricing check tells what to confirm in a new card") {
+  std::string text(hm::pricing::bundled_rates_json());
+  const std::string file = (folder / "card.json").string();
+  std::ofstream(file) << text;
+  CHECK(run({"pricing", "check", file}) == kFine);
+  CHECK_FALSE(holds(out.str(), "To be confirmed"));
+  const std::string rates = R"("model": "claude-sonnet-5", )", old = R"("input": "2", )";
+  const size_t at = text.find(old, text.find(rates));
+  REQUIRE(at != std::string::npos);
+  text.replace(at, old.size(), R"("input": "20", )");
+  std::ofstream(file) << text;
+  CHECK(run({"pricing", "check", file}) == kFine);
+  CHECK(holds(out.str(), "anthropic claude-sonnet-5 input: 2 before, 20 now\n"));
+  CHECK(run({"pricing", "check", file, "--json"}) == kFine);
+  CHECK(holds(out.str(), "\"good\": true"));
+  CHECK(holds(out.str(), "\"anthropic claude-sonnet-5 input: 2 before, 20 now\""));
 }
 
 TEST_CASE_METHOD(PricingFixture, "pricing unpriced without a database, and usage") {
@@ -116,6 +150,35 @@ TEST_CASE_METHOD(PricingFixture, "pricing unpriced without a database, and usage
                                              {"pricing", "show"},
                                              {"pricing", "list", "extra"},
                                              {"pricing", "unpriced", "--provider", "xai"},
-                                             {"pricing", "check", "file", "--json"}})
+                                             {"pricing", "key", "--json"},
+                                             {"pricing", "list", "--dry-run"},
+                                             {"pricing", "unpriced", "--since", "7d"},
+                                             {"pricing", "reprice", "--since", "soon"},
+                                             {"pricing", "reprice", "now"},
+                                             {"pricing", "key"}})
     CHECK(run(words) == kUsage);
+}
+
+TEST_CASE_METHOD(PricingFixture, "reprice without a database, and with a bad rates.toml") {
+  CHECK(run({"pricing", "reprice", "--json"}) == kFine);
+  CHECK(holds(out.str(), "\"looked_at\": 0"));
+  CHECK(holds(err.str(), "no calls have been metered yet"));
+  CHECK_FALSE(std::filesystem::exists(folder / "home" / "db.sqlite"));
+  own_rates("[discounts]\nopenai = 0.9\n");
+  CHECK(run({"pricing", "reprice"}) == kNotWell);
+  CHECK(holds(err.str(), "before rates.toml is mended"));
+}
+
+TEST_CASE_METHOD(PricingFixture, "a key's print comes from standard input and is for rates.toml") {
+  std::istringstream in("  AIzaNoRealKeyAtAll0000000000000000000000\nmore\n");
+  context.in = &in;
+  CHECK(run({"pricing", "key"}) == kFine);
+  const std::string print = out.str().substr(0, 16);
+  CHECK(out.str() == print + "\n");
+  std::istringstream again("AIzaNoRealKeyAtAll0000000000000000000000");
+  context.in = &again;
+  CHECK(run({"pricing", "key"}) == kFine);
+  CHECK(out.str() == print + "\n");
+  own_rates("[free_tier]\nkeys = [\"" + print + "\"]\n");
+  CHECK(run({"pricing", "check", (folder / "home" / "rates.toml").string()}) == kFine);
 }
