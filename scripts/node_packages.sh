@@ -31,7 +31,7 @@ mkdir -p "$into"
 cp "$from/package.json" "$from/package-lock.json" "$into/"
 # No package's own script is run: none of these needs one.
 if ! npm ci --prefix "$into" --ignore-scripts --no-audit --no-fund --no-update-notifier \
-  --fetch-retries 3 --fetch-timeout 60000 >"$into/npm.log" 2>&1; then
+  --fetch-retries 2 --fetch-retry-maxtimeout 10000 >"$into/npm.log" 2>&1; then
   tail -n 15 "$into/npm.log" >&2
   die "npm could not install the packages from $(npm config get registry)." \
     "is that registry reachable? 'npm ping' tells; 'npm config set registry URL' names another"

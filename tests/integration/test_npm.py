@@ -11,6 +11,7 @@ import pytest
 
 import database
 import pair as pairs
+import simulated_provider
 
 MODULES = pairs.ROOT / "build/node/node_modules"
 PROGRAM = pairs.ROOT / "tests/integration/node/sdk.js"
@@ -42,13 +43,22 @@ def whole_input(row):
                                       "cache_write_1h_tokens"))
 
 
+@pytest.fixture
+def provider(tmp_path):
+    """One that takes HTTP/2 as well."""
+    server = simulated_provider.SimulatedProvider(tmp_path / "provider", alpn=("h2", "http/1.1"))
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
 @pytest.mark.parametrize("client,agent", [
     ("undici", None), ("openai-chat", "OpenAI"), ("openai-responses", "OpenAI"),
     ("anthropic", "Anthropic"), ("genai", "google-genai-sdk")])
-def test_sdk(metered, provider, node_modules, client, agent):
+def test_sdk(metered, provider, node_modules, client, agent, protocol):
     environment = metered.environment() | {"NODE_PATH": str(node_modules)}
-    told = subprocess.run(["node", PROGRAM, client], env=environment, capture_output=True,
-                          timeout=60 * pairs.SLOW)
+    told = subprocess.run(["node", PROGRAM, client, protocol], env=environment,
+                          capture_output=True, timeout=60 * pairs.SLOW)
     assert told.returncode == 0, told.stderr.decode()
     rows, ledger = metered.rows(2), provider.ledger()
     assert [database.row_key(row) for row in rows] == list(map(database.ledger_key, ledger))
@@ -56,7 +66,7 @@ def test_sdk(metered, provider, node_modules, client, agent):
         [told_by(client, json.loads(line)) for line in told.stdout.splitlines()]
     assert [bool(row["stream"]) for row in rows] == [False, True]
     for row in rows:
-        assert (row["status"], row["tokens_complete"], row["transport"]) == ("success", 1, "h1")
+        assert (row["status"], row["tokens_complete"], row["transport"]) == ("success", 1, protocol)
         assert row["cost_pico_usd"] > 0 and row["client_pid"]
         assert agent is None or row["client_name"].startswith(agent), row["client_name"]
     assert metered.database.misses() == []

@@ -1,10 +1,14 @@
 // One plain and one streamed call with an official SDK through the proxy of the environment:
-//   node sdk.js openai-chat|openai-responses|anthropic|genai|undici
+//   node sdk.js openai-chat|openai-responses|anthropic|genai|undici [h2]
+// With h2 the proxy agent offers HTTP/2 to the origin.
 // Prints what the SDK itself says was used, one JSON line per call.
 'use strict';
 const undici = require('undici');
 
-const dispatcher = new undici.ProxyAgent(process.env.HTTPS_PROXY);
+const allowH2 = process.argv[3] === 'h2';
+const dispatcher = new undici.ProxyAgent({
+  uri: process.env.HTTPS_PROXY, allowH2, requestTls: { allowH2 },
+});
 const key = 'sk-test-secret';
 const question = 'How many gulls sit on the pier?';
 const say = (usage) => console.log(JSON.stringify(usage));
