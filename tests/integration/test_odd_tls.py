@@ -4,6 +4,7 @@ us, and what was recorded is what happened: a row, or a miss with its reason."""
 import functools
 import socket
 import ssl
+import subprocess
 import threading
 import time
 
@@ -64,6 +65,7 @@ def test_tls_versions(scripted, client_speaks, origin_speaks):
     calls.check_metered(pair, FIGURES, **SIZES)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("side", ["client", "origin"])
 def test_tls_older_than_ours(scripted, authority, side):
     """TLS 1.1 on either side: not ours to speak, so nobody is asked to speak anything else."""
@@ -194,6 +196,57 @@ def test_tickets_of_the_other_way(scripted, authority, version):
     calls.check_rows(pair, FIGURES, **SIZES)
 
 
+def test_early_data_is_declined(make_pair, authority, tmp_path):
+    """TLS 1.3 early data with a ticket that the origin gave when the tunnel was raw: we decline it as any
+    server may (RFC 8446 4.2.10), the client says it again, and the origin hears it once."""
+    cert, key = authority.leaf([calls.HOST], name="early")
+    listening = subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-tls1_3",
+         "-early_data", "-alpn", "http/1.1"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        line = listening.stdout.readline()
+        while not line.startswith("ACCEPT"):
+            assert line, "openssl s_server did not start"
+            line = listening.stdout.readline()
+        theirs = "127.0.0.1:" + line.rsplit(":", 1)[1].strip()
+        pair = make_pair(connect_to={f"{calls.HOST}:443": theirs}, ca_file=authority.cert)
+        pair.start_interceptor()  # makes the CA
+        pair.interceptor.kill()
+        pair.start_edge()
+        both = tmp_path / "both.pem"
+        both.write_text(pair.ca_file.read_text() + authority.cert.read_text())
+        (tmp_path / "early").write_bytes(REQUEST)
+        ticket = tmp_path / "ticket"
+        client = ["openssl", "s_client", "-proxy", f"127.0.0.1:{pair.edge_port}", "-connect",
+                  f"{calls.HOST}:443", "-servername", calls.HOST, "-CAfile", both, "-tls1_3",
+                  "-verify_return_error", "-alpn", "http/1.1", "-ign_eof"]
+        with subprocess.Popen([*client, "-sess_out", ticket], stdin=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as asking:
+            pairs.wait_for("a ticket", ticket.exists)
+            time.sleep(0.2)  # for it to be whole
+            asking.kill()
+    finally:
+        listening.kill()
+        listening.wait()
+
+    def handler(wire):
+        assert wire.recv_exact(len(REQUEST)) == REQUEST
+        wire.send(ANSWER)
+        wire.half_close()
+        wire.recv_all()
+
+    with scripted_origin.ScriptedOrigin(authority, handler) as origin:
+        pair.write_config({f"{calls.HOST}:443": origin.address}, authority.cert)
+        pair.start_interceptor()
+        pair.wait_gate("open")
+        told = subprocess.run([*client, "-sess_in", ticket, "-early_data", tmp_path / "early"],
+                              input=REQUEST, capture_output=True, timeout=60 * pairs.SLOW).stdout
+        assert b"Early data was rejected" in told and ANSWER in told
+        assert bytes(origin.sessions[0].received) == REQUEST and len(origin.sessions) == 1
+    calls.check_rows(pair, FIGURES, **SIZES)
+
+
 # --- ends --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("orderly", [True, SMOKE(False)], ids=["close_notify", "bare_fin"])
@@ -263,6 +316,44 @@ def test_origin_closes_without_close_notify(scripted, framed):
         assert wire.recv_all() == answer
         assert wire.eof == "fin"
     calls.check_metered(pair, FIGURES, **SIZES)
+
+
+@pytest.mark.parametrize("first", ["client", "origin"])
+@pytest.mark.parametrize("host,reason", [(calls.HOST, "not_tls"), ("plain.example.org", None)])
+def test_halves_of_raw_tunnels(scripted, authority, host, reason, first):
+    """The same without TLS of ours, through both processes or the edge alone."""
+    early, late = b"GET / HTTP/1.1\r\n\r\n" + b"1" * 200_000, b"2" * 3_000_000
+
+    def handler(wire):
+        assert wire.recv_exact(len(early)) == early
+        if first == "client":
+            assert wire.recv_all() == b"" and wire.eof == "fin"
+            wire.send(late)
+        else:
+            wire.send(late)
+            wire.fin()
+            assert wire.recv_all() == late
+
+    pair, origin = scripted(handler, tls=False, start=False)
+    pair.write_config({f"{host}:443": origin.address}, authority.cert)
+    pair.start()
+    with pair.tunnel(host) as wire:
+        wire.send(early)
+        if first == "client":
+            wire.fin()
+            assert wire.recv_all() == late
+        else:
+            assert wire.recv_all() == late and wire.eof == "fin"
+            wire.send(late)
+            wire.fin()
+            assert origin.sessions[-1].done.wait(20)
+    assert origin.sessions[-1].error is None
+    if reason is None:
+        calls.check_nothing(pair)
+    else:
+        up = len(early) + (len(late) if first == "origin" else 0)
+        miss = calls.check_miss(pair, reason)
+        assert (miss["bytes_up"], miss["bytes_down"]) == (up, len(late))
 
 
 @pytest.mark.parametrize("how", ["fin", "reset"])
