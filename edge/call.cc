@@ -15,12 +15,6 @@ constexpr size_t kFirstFlightBytes = 64 * 1024;
 constexpr int64_t kFinalAnswerSlackMs = 2'000;
 constexpr int64_t kLingerMs = 1'000;
 
-bool is_loopback(std::string_view host) {
-  return host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") ||
-         host == "::1" || host == "0.0.0.0" || host == "::" || host == "0" ||
-         host.starts_with("::ffff:127.");
-}
-
 }  // namespace
 
 Call::Call(EdgeContext& context, Owner& owner, uint64_t id)
@@ -57,7 +51,7 @@ void Call::apply(Event event) {
     case Command::replace_far:
       return tunnel_.replace_far(std::move(far_));
     case Command::refuse:
-      return answer_and_linger(wire::bad_gateway_reply());
+      return answer_and_linger(refusal_);
     case Command::close:
       return finish();
   }
@@ -87,23 +81,13 @@ void Call::on_read(net::TcpStream&, Bytes bytes) {
 void Call::route() {
   const wire::ConnectHead& head = reader_.head();
   if (head.host.empty()) return turn_down(wire::not_an_origin_reply());
-  if (is_loopback(head.host) && is_own_port(head.port)) return turn_down(wire::own_port_reply());
   call_id_ = random_hex_id();
-  if (!head.connect) {
-    early_ = wire::origin_form_head(head) + early_;
-    return apply(Event::other_host);
-  }
+  if (!head.connect) return apply(Event::other_host);
   llm_ = context_.hosts.contains(head.host, head.port);
   if (!llm_) return apply(Event::other_host);
   if (context_.gate.open()) return apply(Event::llm_open);
   miss_reason_ = "gate_closed";
   apply(Event::llm_closed);
-}
-
-// A page must not reach our API, or a client ourselves in a circle, through the proxy.
-bool Call::is_own_port(uint16_t port) const {
-  return port == context_.edge_port || port == context_.knocker.port() ||
-         port == context_.knocker.api_port();
 }
 
 void Call::turn_down(std::string_view reply) {
@@ -155,7 +139,8 @@ void Call::on_asked(AskResult result) {
     far_early_ = std::move(result.after);
     return apply(Event::accepted);
   }
-  if (result.status == 502) return apply(Event::origin_dead);
+  if (result.status == 407) refusal_ = wire::proxy_auth_reply();
+  if (result.status == 502 || result.status == 407) return apply(Event::origin_dead);
   miss_reason_ = result.status == 503 ? "ask_full" : "ask_refused";
   apply(Event::not_accepted);
 }
@@ -168,27 +153,37 @@ void Call::ask_failed(const char* reason) {
 
 void Call::dial() {
   const wire::ConnectHead& head = reader_.head();
-  dialer_.dial(head.host, head.port,
-               [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); });
+  const auto then = [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); };
+  // An upgrade leaves HTTP, and wants a tunnel.
+  if (!head.connect && head.header("Upgrade").empty())
+    return dialer_.dial_for_request(head.host, head.port, then);
+  dialer_.dial(head.host, head.port, then);
 }
 
 void Call::on_dialled(Result<net::TcpSocket> socket) {
-  if (!socket) {
-    log::info("edge.origin_unreachable")
-        .with("host", reader_.head().host)
-        .with("call", call_id_)
-        .with(socket.error());
-    if (machine_.state() == State::rescuing) return tunnel_.end();  // its end ends the call
-    if (llm_) write_miss({});
-    return apply(Event::dial_failed);
-  }
-  // Other spellings of our own address (127.1, a name of one's own) are known only now.
-  if (const net::Endpoint peer = socket->peer(); machine_.state() == State::dialing_origin &&
-                                                 is_loopback(peer.address) &&
-                                                 is_own_port(peer.port))
-    return turn_down(wire::own_port_reply());
+  if (!socket) return on_unreachable(socket.error());
   far_ = std::move(*socket);
+  if (const wire::ConnectHead& head = reader_.head(); !head.connect) {
+    const net::UpstreamProxy* proxy = dialer_.plain_proxy();
+    early_.insert(0, proxy != nullptr ? wire::absolute_form_head(head, proxy->basic_auth)
+                                      : wire::origin_form_head(head));
+  }
   apply(Event::connected);
+}
+
+void Call::on_unreachable(Error error) {
+  // A page must not reach our API, or a client ourselves in a circle, through the proxy.
+  if (net::is_own_port(error) && machine_.state() == State::dialing_origin)
+    return turn_down(wire::own_port_reply());
+  log::info("edge.origin_unreachable")
+      .with("host", reader_.head().host)
+      .with("call", call_id_)
+      .with(error);
+  if (machine_.state() == State::rescuing) return tunnel_.end();  // its end ends the call
+  if (llm_) write_miss({});
+  if (const int status = net::proxy_status(error); status != 0)
+    refusal_ = status == 407 ? wire::proxy_auth_reply() : wire::proxy_refused_reply();
+  apply(Event::dial_failed);
 }
 
 void Call::splice(net::TcpSocket far, bool metered) {

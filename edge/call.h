@@ -71,6 +71,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   void ask_failed(const char* reason);
   void dial();
   void on_dialled(Result<net::TcpSocket> socket);
+  void on_unreachable(Error error);
   void splice(net::TcpSocket far, bool metered);
   void turn_down(std::string_view reply);
   void answer_and_linger(std::string_view reply);
@@ -78,7 +79,6 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   void check_interceptor(bool then_end);
   void write_miss(const net::TunnelEnd& end);
   void finish();
-  [[nodiscard]] bool is_own_port(uint16_t port) const;
 
   EdgeContext& context_;
   Owner& owner_;
@@ -94,6 +94,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   std::string early_;      // bytes of the client behind its head
   std::string far_early_;  // bytes of the far side behind its answer
   std::string call_id_;
+  std::string_view refusal_ = wire::bad_gateway_reply();
   const char* miss_reason_ = nullptr;  // an LLM call that goes unmetered, and why
   int64_t started_us_ = 0;
   int64_t started_wall_us_ = 0;

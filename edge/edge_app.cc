@@ -46,7 +46,12 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version)
                notify::send("WATCHDOG=1");
                check_drained();
              }),
-      drain_limit_(loop_, [this] { loop_.stop(); }) {}
+      drain_limit_(loop_, [this] { loop_.stop(); }) {
+  dial_options_.wait_for_descriptors = true;
+  dial_options_.is_own_port = [this](uint16_t port) {
+    return port == context_.edge_port || port == knocker_.port() || port == knocker_.api_port();
+  };
+}
 
 EdgeApp::~EdgeApp() {
   if (parked_ >= 0) ::close(parked_);
@@ -100,7 +105,7 @@ Result<uint16_t> EdgeApp::start() {
 
 int EdgeApp::run() {
   setup::start_log(loaded_.config, home_.edge_log());
-  setup::raise_descriptor_limit();
+  most_calls_ = setup::raise_descriptor_limit(most_calls_);
   const auto stop = [this] { drain(loaded_.config.edge.drain_ms); };
   on_term_ = std::make_unique<net::SignalWatch>(loop_, SIGTERM, stop);
   on_int_ = std::make_unique<net::SignalWatch>(loop_, SIGINT, stop);
@@ -138,7 +143,7 @@ void EdgeApp::on_accept(net::TcpSocket socket) {
   auto call = std::make_unique<Call>(context_, static_cast<Call::Owner&>(*this), id);
   Call& started = *call;
   calls_.emplace(id, std::move(call));
-  if (calls_.size() >= static_cast<size_t>(loaded_.config.edge.max_connections) && parked_ < 0) {
+  if (calls_.size() >= most_calls_ && parked_ < 0) {
     full.add();
     parked_ = ::fcntl(listener_.file_descriptor(), F_DUPFD_CLOEXEC, 0);
     if (parked_ >= 0) listener_.close();

@@ -68,6 +68,7 @@ class EdgeApp final : private Call::Owner {
   std::unique_ptr<net::SignalWatch> on_term_;
   std::unique_ptr<net::SignalWatch> on_int_;
   std::map<uint64_t, std::unique_ptr<Call>> calls_;
+  size_t most_calls_ = static_cast<size_t>(loaded_.config.edge.max_connections);
   uint64_t next_id_ = 1;
   int parked_ = -1;  // the listening socket while max_connections are open; -1: it accepts
   bool draining_ = false;

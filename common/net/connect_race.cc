@@ -1,8 +1,8 @@
 #include "common/net/connect_race.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "common/net/loop.h"
@@ -32,49 +32,66 @@ bool met_itself(const uv_tcp_t* handle) {
 
 }  // namespace
 
-std::vector<SocketAddress> interleave(const std::vector<SocketAddress>& resolved) {
-  std::vector<SocketAddress> six;
-  std::vector<SocketAddress> four;
-  for (const SocketAddress& address : resolved)
-    (address.family() == AF_INET6 ? six : four).push_back(address);
-  std::vector<SocketAddress> result;
-  result.reserve(resolved.size());
-  for (size_t i = 0; i < std::max(six.size(), four.size()); ++i) {
-    if (i < six.size()) result.push_back(six[i]);
-    if (i < four.size()) result.push_back(four[i]);
+void AddressTurns::add(const std::vector<SocketAddress>& addresses) {
+  for (const SocketAddress& address : addresses) {
+    const Endpoint endpoint = address.endpoint();
+    if (!seen_.insert(endpoint.address + ' ' + std::to_string(endpoint.port)).second) continue;
+    (address.family() == AF_INET6 ? six_ : four_).push_back(address);
   }
-  return result;
 }
 
-ConnectRace::ConnectRace(Loop& loop, std::vector<SocketAddress> addresses, Callback callback)
+std::optional<SocketAddress> AddressTurns::next() {
+  if (empty()) return std::nullopt;
+  const bool four = six_.empty() || (four_is_next_ && !four_.empty());
+  std::deque<SocketAddress>& turn = four ? four_ : six_;
+  const SocketAddress address = turn.front();
+  turn.pop_front();
+  four_is_next_ = !four;
+  return address;
+}
+
+ConnectRace::ConnectRace(Loop& loop, const std::vector<SocketAddress>& addresses, bool more_to_come,
+                         Callback callback)
     : loop_(loop),
-      addresses_(std::move(addresses)),
+      more_to_come_(more_to_come),
       callback_(std::move(callback)),
       delay_(loop, [this] { try_next(); }) {
+  addresses_.add(addresses);
   delay_.start_once(0);  // from the loop, so that nobody is called back in the constructor
 }
 
+// An attempt under way keeps its 250 ms; without one the new address is due at once.
+void ConnectRace::add(const std::vector<SocketAddress>& addresses) {
+  addresses_.add(addresses);
+  if (!delay_.running()) delay_.start_once(attempts_.empty() ? 0 : kAttemptDelayMs);
+}
+
+void ConnectRace::no_more() {
+  more_to_come_ = false;
+  if (attempts_.empty() && !delay_.running()) delay_.start_once(0);
+}
+
 void ConnectRace::try_next() {
-  while (next_ < addresses_.size()) {
-    const Error error = try_one(addresses_[next_++]);
+  while (const auto address = addresses_.next()) {
+    const Error error = try_one(*address);
     if (error.where[0] == '\0') {
-      if (next_ < addresses_.size()) delay_.start_once(kAttemptDelayMs);
+      if (!addresses_.empty()) delay_.start_once(kAttemptDelayMs);
       return;
     }
     last_error_ = error;
   }
-  if (attempts_.empty()) finish(std::unexpected(last_error_));
+  if (attempts_.empty() && !more_to_come_) finish(std::unexpected(last_error_));
 }
 
 // Under way when the error is without a place.
 Error ConnectRace::try_one(const SocketAddress& address) {
   auto handle = std::make_unique<uv_tcp_t>();
-  // With the family given the socket exists at once, and with it TCP_NODELAY.
+  // With the family given the socket exists at once, and can be tuned.
   int status = uv_tcp_init_ex(loop_.raw(), handle.get(), static_cast<unsigned>(address.family()));
   if (status != 0) return connect_error(status);
   handle->data = this;
   Handle<uv_tcp_t> attempt(handle.release());
-  uv_tcp_nodelay(attempt.get(), 1);
+  tune(attempt.get());
 
   auto request = std::make_unique<uv_connect_t>();
   status = uv_tcp_connect(request.get(), attempt.get(), address.raw(),

@@ -3,8 +3,12 @@
 // connects wins, the others are closed. No deadline of its own: destroying it ends the race.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <functional>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "common/base/result.h"
@@ -18,7 +22,19 @@ namespace hm::net {
 class Loop;
 
 // RFC 8305, section 4: families in turn, IPv6 first; the resolver's order is kept within a family.
-[[nodiscard]] std::vector<SocketAddress> interleave(const std::vector<SocketAddress>& resolved);
+// Addresses may come late, and come twice.
+class AddressTurns {
+ public:
+  void add(const std::vector<SocketAddress>& addresses);
+  [[nodiscard]] bool empty() const { return six_.empty() && four_.empty(); }
+  [[nodiscard]] std::optional<SocketAddress> next();
+
+ private:
+  std::deque<SocketAddress> six_;
+  std::deque<SocketAddress> four_;
+  std::set<std::string> seen_;
+  bool four_is_next_ = false;
+};
 
 class ConnectRace {
  public:
@@ -27,10 +43,15 @@ class ConnectRace {
   // Called once, from the loop. May destroy the race. Failures are those of the last attempt.
   using Callback = std::function<void(Result<TcpSocket>)>;
 
-  ConnectRace(Loop& loop, std::vector<SocketAddress> addresses, Callback callback);
+  // With `more_to_come` the race is not lost before no_more() was said.
+  ConnectRace(Loop& loop, const std::vector<SocketAddress>& addresses, bool more_to_come,
+              Callback callback);
   ~ConnectRace() = default;
   ConnectRace(const ConnectRace&) = delete;
   ConnectRace& operator=(const ConnectRace&) = delete;
+
+  void add(const std::vector<SocketAddress>& addresses);
+  void no_more();
 
  private:
   void try_next();
@@ -39,8 +60,8 @@ class ConnectRace {
   void finish(Result<TcpSocket> result);
 
   Loop& loop_;
-  std::vector<SocketAddress> addresses_;
-  size_t next_ = 0;
+  AddressTurns addresses_;
+  bool more_to_come_;
   std::vector<Handle<uv_tcp_t>> attempts_;
   Callback callback_;
   Timer delay_;

@@ -5,17 +5,21 @@
 #include <charconv>
 #include <utility>
 
+#include "common/base/counters.h"
 #include "common/net/connect_race.h"
 #include "common/net/loop.h"
 #include "common/net/proxy_handshake.h"
+#include "common/net/resolver.h"
 #include "common/net/timer.h"
-#include "common/net/uv_handle.h"
 
 namespace hm::net {
 
 namespace {
 
-constexpr size_t kMaxAddresses = 32;  // more than any deadline allows to try
+constexpr int64_t kResolutionDelayMs = 50;  // RFC 8305, section 3: an AAAA may still be coming
+constexpr int64_t kDescriptorPauseMs = 100;
+constexpr const char* kOwnPort = "dialer.own_port";
+constexpr const char* kProxyStatus = "dialer.proxy_status";
 
 struct Target {
   std::string host;  // without brackets
@@ -66,21 +70,21 @@ std::optional<Target> redirected(const DialOptions& options, const Target& asked
 
 // One dial, from the first look-up to the connection. Freed before its owner is told.
 struct Dialer::Attempt {
-  // Frees itself in its callback; the asker may be gone by then.
-  struct Resolve {
-    uv_getaddrinfo_t raw{};
-    Attempt* asker = nullptr;
-  };
-
   Dialer& dialer;
   Callback callback;
   Timer deadline;
   Timer soon;  // tells a failure that is known already, from the loop
+  Timer wait;  // for the other family, or for a descriptor
   Error known_failure;
   Target target;                         // what the connection is to reach
   const UpstreamProxy* proxy = nullptr;  // through this one
+  bool for_request = false;
+  bool checked = true;  // our own ports are out of bounds
   uint16_t resolved_port = 0;
-  Resolve* resolving = nullptr;
+  std::unique_ptr<Resolver::Question> question;
+  std::vector<SocketAddress> addresses;  // all that came so far
+  bool own_port_met = false;
+  bool more_to_come = false;
   std::unique_ptr<ConnectRace> race;
   std::unique_ptr<ProxyHandshake> handshake;
 
@@ -89,13 +93,8 @@ struct Dialer::Attempt {
         callback(std::move(the_callback)),
         deadline(dialer.loop_,
                  [this] { finish(fail(Code::timeout, "dialer.deadline", ETIMEDOUT)); }),
-        soon(dialer.loop_, [this] { finish(std::unexpected(known_failure)); }) {}
-
-  ~Attempt() {
-    if (resolving == nullptr) return;
-    resolving->asker = nullptr;
-    uv_cancel(reinterpret_cast<uv_req_t*>(&resolving->raw));
-  }
+        soon(dialer.loop_, [this] { finish(std::unexpected(known_failure)); }),
+        wait(dialer.loop_, [this] { run_race(); }) {}
 
   void fail_soon(Error error) {
     known_failure = error;
@@ -110,59 +109,90 @@ struct Dialer::Attempt {
       return fail_soon({Code::malformed, "dialer.connect_to", 0});
     target = *redirect;
     if (options.proxy && !bypasses_proxy(options, asked.host) &&
-        !bypasses_proxy(options, target.host))
+        !bypasses_proxy(options, target.host) && !leads_in_a_circle(*options.proxy)) {
       proxy = &*options.proxy;
+      // In absolute form the request names its host itself.
+      for_request = for_request && target.host == asked.host && target.port == asked.port;
+    }
     if (proxy != nullptr)
       resolve(without_brackets(proxy->host), proxy->port);
     else
       resolve(target.host, target.port);
   }
 
-  void resolve(const std::string& host, uint16_t port) {
-    if (const auto literal = parse_address(host, port)) return connect({*literal});
-    resolved_port = port;
-    auto request = std::make_unique<Resolve>();
-    request->asker = this;
-    request->raw.data = request.get();
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    const int status = uv_getaddrinfo(dialer.loop_.raw(), &request->raw, on_resolved, host.c_str(),
-                                      nullptr, &hints);
-    if (status != 0) return fail_soon({Code::not_found, "dialer.resolve", 0});
-    resolving = request.release();
+  // An upstream proxy that is ourselves (HTTPS_PROXY of the shell, copied into config.toml).
+  [[nodiscard]] bool leads_in_a_circle(const UpstreamProxy& upstream) const {
+    const auto& is_own = dialer.options_.is_own_port;
+    if (!is_own || !is_own(upstream.port)) return false;
+    const auto literal = parse_address(without_brackets(upstream.host), 0);
+    return literal ? literal->this_machine() : bypasses_proxy({}, upstream.host);
   }
 
-  static void on_resolved(uv_getaddrinfo_t* raw, int status, addrinfo* list) {
-    const std::unique_ptr<Resolve> request(static_cast<Resolve*>(raw->data));
-    const std::unique_ptr<addrinfo, decltype(&uv_freeaddrinfo)> owned(list, uv_freeaddrinfo);
-    Attempt* self = request->asker;
-    if (self == nullptr) return;
-    self->resolving = nullptr;
-    std::vector<SocketAddress> addresses;
-    for (const addrinfo* at = list; status == 0 && at != nullptr; at = at->ai_next) {
-      if (at->ai_family != AF_INET && at->ai_family != AF_INET6) continue;
-      if (addresses.size() == kMaxAddresses) break;
-      SocketAddress& address = addresses.emplace_back();
-      std::copy_n(reinterpret_cast<const char*>(at->ai_addr), at->ai_addrlen,
-                  reinterpret_cast<char*>(&address.storage));
-      address.set_port(self->resolved_port);
+  void resolve(const std::string& host, uint16_t port) {
+    resolved_port = port;
+    const auto literal = parse_address(host, port);
+    if (literal || local_name(host)) {
+      if (literal)
+        take({*literal});
+      else
+        take({*parse_address("::1", port), *parse_address("127.0.0.1", port)});
+      if (addresses.empty()) return fail_soon({Code::permission, kOwnPort, 0});
+      return run_race();
+    }
+    more_to_come = true;
+    question = resolver_of(dialer.loop_).ask(host, [this](const Resolver::Answer& answer) {
+      on_answer(answer);
+    });
+  }
+
+  void take(const std::vector<SocketAddress>& fresh) {
+    const auto& is_own = dialer.options_.is_own_port;
+    for (SocketAddress address : fresh) {
+      address.set_port(resolved_port);
+      if (checked && is_own && address.this_machine() && is_own(resolved_port))
+        own_port_met = true;
+      else
+        addresses.push_back(address);
+    }
+  }
+
+  void on_answer(const Resolver::Answer& answer) {
+    const size_t before = addresses.size();
+    take(answer.addresses);
+    if (answer.last) {
+      more_to_come = false;
+      question.reset();
+    }
+    if (race != nullptr) {
+      if (addresses.size() > before)
+        race->add({addresses.begin() + static_cast<ptrdiff_t>(before), addresses.end()});
+      if (answer.last) race->no_more();
+      return;
     }
     if (addresses.empty()) {
-      const bool memory = status == UV_EAI_MEMORY;
-      return self->finish(fail(memory ? Code::exhausted : Code::not_found, "dialer.resolve"));
+      if (!answer.last) return;
+      const Error own{Code::permission, kOwnPort, 0};
+      return finish(std::unexpected(own_port_met ? own : answer.error));
     }
-    self->connect(interleave(addresses));
+    if (answer.last || answer.family != AF_INET) return run_race();
+    if (!wait.running()) wait.start_once(kResolutionDelayMs);
   }
 
-  void connect(std::vector<SocketAddress> addresses) {
+  void run_race() {
+    wait.stop();
     race = std::make_unique<ConnectRace>(
-        dialer.loop_, std::move(addresses),
+        dialer.loop_, addresses, more_to_come,
         [this](Result<TcpSocket> result) { on_connected(std::move(result)); });
   }
 
   void on_connected(Result<TcpSocket> result) {
-    if (!result || proxy == nullptr) return finish(std::move(result));
+    if (!result && result.error().code == Code::exhausted && dialer.options_.wait_for_descriptors) {
+      static Counter& waited = counters::get("net.dial_waited_for_descriptor");
+      waited.add();
+      race.reset();
+      return wait.start_once(kDescriptorPauseMs);
+    }
+    if (!result || proxy == nullptr || for_request) return finish(std::move(result));
     handshake = std::make_unique<ProxyHandshake>(
         std::move(*result), target.host, target.port, proxy->basic_auth,
         [this](Result<TcpSocket> answer) { finish(std::move(answer)); });
@@ -171,10 +201,19 @@ struct Dialer::Attempt {
   // This object is gone when the owner is told: the owner may dial again, or destroy the Dialer.
   void finish(Result<TcpSocket> result) {
     const Callback tell = std::move(callback);
+    dialer.plain_proxy_ = result && for_request ? proxy : nullptr;
     dialer.attempt_.reset();
     tell(std::move(result));
   }
 };
+
+int proxy_status(const Error& error) {
+  return std::string_view(error.where) == kProxyStatus ? static_cast<int>(error.detail) : 0;
+}
+
+bool is_own_port(const Error& error) {
+  return std::string_view(error.where) == kOwnPort;
+}
 
 Dialer::Dialer(Loop& loop, const DialOptions& options) : loop_(loop), options_(options) {}
 
@@ -186,10 +225,18 @@ void Dialer::dial(std::string host, uint16_t port, Callback callback) {
   attempt_->start({without_brackets(host), port});
 }
 
+void Dialer::dial_for_request(std::string host, uint16_t port, Callback callback) {
+  attempt_ = std::make_unique<Attempt>(*this, std::move(callback));
+  attempt_->for_request = true;
+  attempt_->deadline.start_once(options_.timeout_ms);
+  attempt_->start({without_brackets(host), port});
+}
+
 void Dialer::dial_local(uint16_t port, int64_t timeout_ms, Callback callback) {
   attempt_ = std::make_unique<Attempt>(*this, std::move(callback));
   attempt_->deadline.start_once(timeout_ms);
-  attempt_->connect({*parse_address("127.0.0.1", port)});
+  attempt_->checked = false;
+  attempt_->resolve("127.0.0.1", port);
 }
 
 void Dialer::cancel() {

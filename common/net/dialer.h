@@ -1,6 +1,6 @@
-// Opens one TCP connection to a name: resolves on the pool, tries the addresses the way RFC 8305
-// (happy eyeballs) says, optionally through an upstream HTTP proxy (CONNECT), all under one
-// deadline. Destroying the Dialer cancels the attempt. One dial at a time.
+// Opens one TCP connection to a name: resolves on threads of its own, tries the addresses the way
+// RFC 8305 (happy eyeballs) says, optionally through an upstream HTTP proxy (CONNECT), all under
+// one deadline. Destroying the Dialer cancels the attempt. One dial at a time.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +30,24 @@ struct DialOptions {
   std::optional<UpstreamProxy> proxy;
   std::vector<std::string> no_proxy;  // host, .suffix, *, address; loopback never goes to a proxy
   int64_t timeout_ms = 10'000;
+  // The ports on which we listen ourselves. An address of this machine with one of them is never
+  // dialled, however it was spelled (permission at "dialer.own_port"); as an upstream proxy it is
+  // passed over, since it would lead in a circle.
+  std::function<bool(uint16_t port)> is_own_port;
+  // Out of descriptors: try again until the deadline, or tell at once (exhausted)?
+  bool wait_for_descriptors = false;
 };
+
+// Did the upstream proxy say no? Its HTTP status, else 0.
+[[nodiscard]] int proxy_status(const Error& error);
+// Was it one of our own ports?
+[[nodiscard]] bool is_own_port(const Error& error);
 
 // Is this host exempt from the upstream proxy? Loopback names and addresses always are. Pure.
 [[nodiscard]] bool bypasses_proxy(const DialOptions& options, std::string_view host);
+
+// localhost and names below it: this machine, without asking anybody (RFC 6761, section 6.3).
+[[nodiscard]] bool local_name(std::string_view host);
 
 class Dialer {
  public:
@@ -46,6 +60,10 @@ class Dialer {
   Dialer& operator=(const Dialer&) = delete;
 
   void dial(std::string host, uint16_t port, Callback callback);
+  // For a plain HTTP request: an upstream proxy is reached, and not asked for a tunnel (many allow
+  // port 443 alone). plain_proxy() is then the proxy that expects the request in absolute form.
+  void dial_for_request(std::string host, uint16_t port, Callback callback);
+  [[nodiscard]] const UpstreamProxy* plain_proxy() const { return plain_proxy_; }
   // A plain connection to an address of this machine, without DNS, proxy or connect_to.
   void dial_local(uint16_t port, int64_t timeout_ms, Callback callback);
   void cancel();
@@ -55,6 +73,7 @@ class Dialer {
   Loop& loop_;
   const DialOptions& options_;
   std::unique_ptr<Attempt> attempt_;
+  const UpstreamProxy* plain_proxy_ = nullptr;
 };
 
 }  // namespace hm::net

@@ -152,6 +152,7 @@ Loop::~Loop() {
     uv_run(loop_, UV_RUN_DEFAULT);
     parts_->empty_graves();
   } while (uv_loop_close(loop_) != 0);
+  parts_->shared.resolver.reset();  // look-ups that hang are not waited for, and not heard
   delete loop_;
 }
 

@@ -65,19 +65,19 @@ bool matches_name(std::string_view rule, std::string_view host) {
          host[host.size() - rule.size() - 1] == '.';
 }
 
-bool local_name(std::string_view host) {
-  return host == "localhost" || host.ends_with(".localhost");  // RFC 6761, section 6.3
-}
-
 }  // namespace
+
+bool local_name(std::string_view host) {
+  const std::string name = normal(host);
+  return name == "localhost" || name.ends_with(".localhost");
+}
 
 bool bypasses_proxy(const DialOptions& options, std::string_view host) {
   const std::string name = normal(host);
   std::optional<SocketAddress> address = parse_address(name, 0);
   if (address) {
     address = address->unmapped();
-    const bool unspecified = address_bytes(*address).find_first_not_of('\0') == std::string::npos;
-    if (address->loopback() || unspecified) return true;  // 0.0.0.0 connects to this machine
+    if (address->this_machine()) return true;
   } else if (local_name(name)) {
     return true;
   }

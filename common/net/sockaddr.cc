@@ -24,6 +24,13 @@ bool SocketAddress::loopback() const {
   return plain.family() == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&plain.v6().sin6_addr);
 }
 
+bool SocketAddress::this_machine() const {
+  const SocketAddress plain = unmapped();
+  if (plain.loopback()) return true;
+  if (plain.family() == AF_INET) return plain.v4().sin_addr.s_addr == 0;
+  return plain.family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&plain.v6().sin6_addr);
+}
+
 Endpoint SocketAddress::endpoint() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET)
@@ -50,7 +57,10 @@ std::optional<SocketAddress> parse_address(std::string_view text, uint16_t port)
   auto& four = reinterpret_cast<sockaddr_in&>(address.storage);
   auto& six = reinterpret_cast<sockaddr_in6&>(address.storage);
   const std::string whole(text);
-  if (inet_pton(AF_INET, whole.c_str(), &four.sin_addr) == 1) {
+  // inet_aton() takes everything up to a blank.
+  const bool numeric = !whole.empty() && whole[0] >= '0' && whole[0] <= '9' &&
+                       whole.find_first_not_of("0123456789abcdefABCDEFxX.") == std::string::npos;
+  if (numeric && inet_aton(whole.c_str(), &four.sin_addr) == 1) {
     four.sin_family = AF_INET;
     four.sin_port = htons(port);
     return address;

@@ -31,12 +31,15 @@ struct SocketAddress {
   [[nodiscard]] uint16_t port() const;
   void set_port(uint16_t port);
   [[nodiscard]] bool loopback() const;  // 127/8, ::1, ::ffff:127/8
+  // Leads to this machine: loopback, or 0.0.0.0 and ::, which connect() takes for it.
+  [[nodiscard]] bool this_machine() const;
   [[nodiscard]] Endpoint endpoint() const;
   // ::ffff:a.b.c.d as a.b.c.d; others unchanged.
   [[nodiscard]] SocketAddress unmapped() const;
 };
 
-// An IPv4 or IPv6 literal, without brackets; a zone (fe80::1%eth0) is allowed.
+// An IPv4 or IPv6 literal, without brackets; the old spellings of IPv4 that getaddrinfo() takes
+// (127.1, 2130706433, 0x7f.0.0.1); a zone (fe80::1%eth0) is allowed.
 [[nodiscard]] std::optional<SocketAddress> parse_address(std::string_view text, uint16_t port);
 
 // Of an open socket; family 0 when the kernel does not say.

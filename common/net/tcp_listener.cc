@@ -1,7 +1,6 @@
 #include "common/net/tcp_listener.h"
 
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,8 +27,7 @@ struct TcpListener::State {
   bool dead = false;
 
   void accept(int descriptor) {
-    const int on = 1;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    tune(descriptor);
     auto handle = std::make_unique<uv_tcp_t>();
     uv_tcp_init(loop.raw(), handle.get());  // without a socket: cannot fail
     handle->data = nullptr;

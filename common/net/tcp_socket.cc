@@ -22,10 +22,27 @@ int descriptor_of(const uv_tcp_t* handle) {
   return descriptor;
 }
 
+// One for each thread that accepts, kept open: also when no descriptor is left, a stranger must be
+// known as one.
+int diagnosis_socket() {
+  struct Owner {
+    int descriptor =
+        socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    Owner() = default;
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
+    ~Owner() { ::close(descriptor); }
+  };
+  thread_local Owner owner;
+  if (owner.descriptor < 0)
+    owner.descriptor =
+        socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+  return owner.descriptor;
+}
+
 // The kernel answers a lookup inside the send, so the receive below never waits.
 bool ask_kernel(const inet_diag_req_v2& question, inet_diag_msg& answer) {
-  const int netlink =
-      socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+  const int netlink = diagnosis_socket();
   if (netlink < 0) return false;
 
   struct {
@@ -38,13 +55,13 @@ bool ask_kernel(const inet_diag_req_v2& question, inet_diag_msg& answer) {
   request.body = question;
 
   char reply[1024];
+  while (recv(netlink, reply, sizeof reply, 0) >= 0) continue;  // what a former question left
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   ssize_t got = -1;
   if (sendto(netlink, &request, sizeof request, 0, reinterpret_cast<const sockaddr*>(&kernel),
              sizeof kernel) == static_cast<ssize_t>(sizeof request))
     got = recv(netlink, reply, sizeof reply, 0);
-  close(netlink);
 
   if (got < static_cast<ssize_t>(NLMSG_LENGTH(sizeof answer))) return false;
   nlmsghdr head{};
@@ -55,6 +72,21 @@ bool ask_kernel(const inet_diag_req_v2& question, inet_diag_msg& answer) {
 }
 
 }  // namespace
+
+void tune(int descriptor) {
+  const auto set = [descriptor](int level, int option, int value) {
+    setsockopt(descriptor, level, option, &value, sizeof value);
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleS);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveIntervalS);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes);
+}
+
+void tune(const uv_tcp_t* handle) {
+  tune(descriptor_of(handle));
+}
 
 TcpSocket& TcpSocket::operator=(TcpSocket&& other) noexcept {
   if (this != &other) {

@@ -59,17 +59,30 @@ class Handle {
   T* raw_ = nullptr;
 };
 
+class Resolver;
+
 // What uv_loop_t::data of our loops points to.
 struct LoopShared {
   // One for all connections: libuv calls the read callback right after it asked for memory, so an
   // idle connection needs no buffer of its own.
   std::unique_ptr<uint8_t[]> read_buffer;
-  bool closing = false;  // ~Loop began: results of jobs are thrown away
+  bool closing = false;                // ~Loop began: results of jobs are thrown away
+  std::shared_ptr<Resolver> resolver;  // resolver_of(); shared only to need no complete type here
 };
 
 [[nodiscard]] inline LoopShared& shared_of(const uv_loop_t* loop) {
   return *static_cast<LoopShared*>(loop->data);
 }
+
+// What every connection of ours has. TCP_NODELAY: our legs add no wait of their own. Keepalive: a
+// peer that vanished without a word (a pulled cable, a closed lid) is found out after a minute of
+// silence and eight unanswered probes, five minutes in all. Long enough for an outage that the
+// client would have sat out, too; and the first probe comes before a router forgets the connection.
+constexpr int kKeepaliveIdleS = 60;
+constexpr int kKeepaliveIntervalS = 30;
+constexpr int kKeepaliveProbes = 8;
+void tune(int descriptor);
+void tune(const uv_tcp_t* handle);
 
 // From an errno, or a libuv status (its negative).
 [[nodiscard]] Error error_of(int64_t status_or_errno, const char* where);

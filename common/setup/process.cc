@@ -92,11 +92,23 @@ void start_log(const config::Config& config, const std::filesystem::path& file) 
   log::start(options);
 }
 
-void raise_descriptor_limit() {
+size_t raise_descriptor_limit(size_t wanted) {
+  constexpr rlim_t kKept = 64;
+  constexpr rlim_t kEach = 2;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t room = limit.rlim_cur > kKept ? (limit.rlim_cur - kKept) / kEach : 0;
+  if (room >= wanted) return wanted;
+  const size_t possible = std::max<size_t>(room, 4);
+  log::warn("process.few_descriptors")
+      .with("limit", static_cast<int64_t>(limit.rlim_cur))
+      .with("wanted_connections", wanted)
+      .with("connections", possible)
+      .with("text", "raise LimitNOFILE= of the unit, or the hard limit (ulimit -Hn)");
+  return possible;
 }
 
 }  // namespace hm::setup

@@ -38,7 +38,8 @@ struct ProcessFlags {
 
 void start_log(const config::Config& config, const std::filesystem::path& file);
 
-// The soft limit of open descriptors becomes the hard one: each call takes up to four.
-void raise_descriptor_limit();
+// The soft limit of open descriptors becomes the hard one. Of `wanted` connections, how many can be
+// had with it: each takes two descriptors, and some are kept for everything else.
+[[nodiscard]] size_t raise_descriptor_limit(size_t wanted);
 
 }  // namespace hm::setup

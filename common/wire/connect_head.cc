@@ -181,16 +181,39 @@ void AnswerHeadReader::next() {
   state_ = HeadState::more;
 }
 
-std::string origin_form_head(const ConnectHead& head) {
-  const bool upgrade = !head.header("Upgrade").empty();
-  std::string text = head.method + ' ' + head.target + ' ' + head.version + "\r\n";
+namespace {
+
+bool is_upgrade(const ConnectHead& head) {
+  return !head.header("Upgrade").empty();
+}
+
+std::string forwarded_head(const ConnectHead& head, std::string_view target,
+                           std::string_view more) {
+  const bool upgrade = is_upgrade(head);
+  std::string text = head.method + ' ' + std::string(target) + ' ' + head.version + "\r\n";
   for (size_t i = 0; i < head.fields.size(); ++i) {
     const std::string_view name = head.fields[i].name;
     if (same_name(name, "Proxy-Authorization") || same_name(name, "Proxy-Connection")) continue;
     if (!upgrade && (same_name(name, "Connection") || same_name(name, "Keep-Alive"))) continue;
     text += head.lines[i];
   }
+  text += more;
   return text + (upgrade ? "\r\n" : "Connection: close\r\n\r\n");
+}
+
+}  // namespace
+
+std::string origin_form_head(const ConnectHead& head) {
+  return forwarded_head(head, head.target, {});
+}
+
+std::string absolute_form_head(const ConnectHead& head, std::string_view basic_auth) {
+  std::string credentials;
+  if (!basic_auth.empty())
+    credentials = "Proxy-Authorization: Basic " + std::string(basic_auth) + "\r\n";
+  std::string authority = authority_text(head.host, head.port);
+  if (head.port == 80) authority.resize(authority.size() - std::string_view(":80").size());
+  return forwarded_head(head, "http://" + authority + head.target, credentials);
 }
 
 std::string ask_head(std::string_view host, uint16_t port, std::string_view call_id,
@@ -312,6 +335,24 @@ std::string_view bad_gateway_reply() {
       make_reply("502 Bad Gateway",
                  "Halton Meter: the host cannot be reached (no such name, refused, or no answer). "
                  "Check the network; without the proxy the result would be the same.\n");
+  return reply;
+}
+
+std::string_view proxy_auth_reply() {
+  static const std::string reply = make_reply(
+      "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic "
+      "realm=\"upstream proxy of Halton Meter\"",
+      "Halton Meter: the upstream proxy wants a user name and a password, or refuses "
+      "those it got. Put them into config.toml: [upstream] proxy = "
+      "\"http://user:password@host:port\", then restart (halton-meter restart).\n");
+  return reply;
+}
+
+std::string_view proxy_refused_reply() {
+  static const std::string reply =
+      make_reply("502 Bad Gateway",
+                 "Halton Meter: the upstream proxy ([upstream] proxy in config.toml) refused this "
+                 "host. If it can be reached without that proxy, add it to [upstream] no_proxy.\n");
   return reply;
 }
 

@@ -93,6 +93,9 @@ class AnswerHeadReader {
 // 9112 9.3).
 [[nodiscard]] std::string origin_form_head(const ConnectHead& head);
 
+// The same for an upstream proxy: absolute form, with our own credentials for it (base64, or none).
+[[nodiscard]] std::string absolute_form_head(const ConnectHead& head, std::string_view basic_auth);
+
 // The edge's ask (ask.h).
 [[nodiscard]] std::string ask_head(std::string_view host, uint16_t port, std::string_view call_id,
                                    uint16_t client_port, uint16_t edge_port);
@@ -114,7 +117,9 @@ struct Authority {
 [[nodiscard]] std::string_view not_an_origin_reply();   // 404: this is a proxy port
 [[nodiscard]] std::string_view head_timeout_reply();    // 408
 [[nodiscard]] std::string_view head_too_large_reply();  // 431
+[[nodiscard]] std::string_view proxy_auth_reply();      // 407: the upstream proxy wants a password
 [[nodiscard]] std::string_view bad_gateway_reply();     // 502
+[[nodiscard]] std::string_view proxy_refused_reply();   // 502: the upstream proxy said no
 [[nodiscard]] std::string_view unavailable_reply();     // 503
 
 }  // namespace hm::wire

@@ -77,8 +77,10 @@ struct InterceptorApp::Parts {
   const Clock& clock = system_clock();
   const int64_t started_us = system_clock().steady_us();
   net::DialOptions dial_options;
+  size_t most_sessions = static_cast<size_t>(loaded.config.intercept.max_sessions);
   uint16_t internal_port = 0;
   uint16_t api_port = 0;
+  uint16_t edge_port = 0;  // as the edge has written it, else as configured
   int64_t drain_until_us = 0;
   bool draining = false;
 
@@ -206,7 +208,7 @@ bool InterceptorApp::Parts::listen() {
   tags.default_project = config.tagging.default_project;
   attributor = std::make_unique<attribution::Attributor>(loop, tags);
   relay::RelayLimits limits;
-  limits.max_sessions = static_cast<size_t>(config.intercept.max_sessions);
+  limits.max_sessions = most_sessions;
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(relay::RelayContext{
@@ -214,6 +216,12 @@ bool InterceptorApp::Parts::listen() {
       *attributor, queue, limits, key_printer ? &*key_printer : nullptr});
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
+  const auto known = config::read_ports(place.ports_file);
+  edge_port = static_cast<uint16_t>(config.daemon.edge_port);
+  if (known && known->edge_port) edge_port = *known->edge_port;
+  dial_options.is_own_port = [this](uint16_t port) {
+    return port == internal_port || port == api_port || port == edge_port;
+  };
   const auto wanted =
       flags.internal_port.value_or(static_cast<uint16_t>(config.daemon.internal_port));
   const auto port = acceptor->listen(wanted, kNextPorts);
@@ -290,7 +298,7 @@ InterceptorApp::~InterceptorApp() = default;
 int InterceptorApp::run() {
   Parts& app = *parts_;
   setup::start_log(app.loaded.config, app.home.daemon_log());
-  setup::raise_descriptor_limit();
+  app.most_sessions = setup::raise_descriptor_limit(app.most_sessions);
   if (!app.prepare() || !app.listen()) {
     app.stop();
     return 1;

@@ -136,12 +136,20 @@ void Session::answer_knock() {
 }
 
 void Session::refuse() {
-  record_miss("origin_unreachable", miss_detail_);
+  // The edge relays the answer when the client has not been answered yet; on a redial it is too
+  // late for words and the client sees the end of the connection.
+  const bool may_speak = client_.open() && ready_us_ == 0 && !client_answered_;
+  if (may_speak && dial_error_.code == Code::exhausted) {
+    // Our own shortage is not the origin's: the edge goes raw, and counts the miss.
+    static_cast<void>(client_.send(as_bytes(wire::unavailable_reply())));
+  } else {
+    record_miss("origin_unreachable", miss_detail_);
+    const bool wants_password = net::proxy_status(dial_error_) == 407;
+    if (may_speak)
+      static_cast<void>(client_.send(
+          as_bytes(wants_password ? wire::proxy_auth_reply() : wire::bad_gateway_reply())));
+  }
   miss_reason_ = nullptr;
-  // The edge relays this when the client has not been answered yet; on a redial it is too late for
-  // words and the client sees the end of the connection.
-  if (client_.open() && ready_us_ == 0 && !client_answered_)
-    static_cast<void>(client_.send(as_bytes(wire::bad_gateway_reply())));
   finish();
 }
 
@@ -162,7 +170,8 @@ void Session::redial() {
 void Session::on_dialled(Result<net::TcpSocket> socket) {
   if (machine_.state() == State::closed) return;
   if (!socket) {
-    miss_detail_ = describe(socket.error());
+    dial_error_ = socket.error();
+    miss_detail_ = describe(dial_error_);
     return apply(Event::dial_failed);
   }
   origin_.adopt(std::move(*socket));

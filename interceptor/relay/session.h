@@ -115,6 +115,7 @@ class Session final : private Side::Owner, private RecordSink {
   std::unique_ptr<Tap> tap_;
   const char* miss_reason_ = nullptr;  // why this connection is raw; written when it ends
   std::string miss_detail_;
+  Error dial_error_;
   int64_t client_port_ = 0;
   uint16_t our_port_ = 0;
   int64_t started_wall_us_ = 0;

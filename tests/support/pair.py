@@ -7,6 +7,7 @@ is killed at the end. `halton-meter` commands run with the same home.
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -46,9 +47,10 @@ def clean_environment(home, extra=None):
 
 
 class Pair:
-    def __init__(self, folder, connect_to=None, ca_file=None, config=""):
+    def __init__(self, folder, connect_to=None, ca_file=None, config="", environment=None,
+                 descriptors=None):
         """connect_to: {"api.openai.com:443": "127.0.0.1:PORT"}; config: further TOML text, put
-        before the [upstream] table."""
+        before the [upstream] table; descriptors: the processes' hard limit of open files."""
         self.folder = pathlib.Path(folder)
         self.home, self.run_dir = self.folder / "home", self.folder / "run"
         self.home.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -56,6 +58,7 @@ class Pair:
         self.database = database.Database(self.home / "db.sqlite")
         self.edge = self.interceptor = None
         self.start_ms = {}
+        self.process_environment, self.descriptors = environment or {}, descriptors
         self._processes = []
         self.write_config(connect_to or {}, ca_file, config)
 
@@ -70,10 +73,12 @@ class Pair:
     # --- processes -------------------------------------------------------------------------
     def _spawn(self, name, *arguments):
         log = (self.folder / f"{name}.log").open("ab")
+        limited = ["prlimit", f"--nofile={self.descriptors}:{self.descriptors}"] \
+            if self.descriptors else []
         process = subprocess.Popen(
-            [BIN / name, "--home", self.home, "--run-dir", self.run_dir, *arguments],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(self.home),
-            start_new_session=True)
+            [*limited, BIN / name, "--home", self.home, "--run-dir", self.run_dir, *arguments],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            env=clean_environment(self.home, self.process_environment))
         log.close()
         self._processes.append(process)
         return process
@@ -90,6 +95,20 @@ class Pair:
                                        str(internal_port), "--api-port", str(api_port))
         self._wait_for_socket("daemon", self.interceptor, begun)
         return self
+
+    @staticmethod
+    def limit_descriptors(process, soft, hard=None):
+        """May be changed while the process runs. Returns the limits it had."""
+        return resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard or soft))
+
+    @staticmethod
+    def open_descriptors(process):
+        return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+    @staticmethod
+    def cpu_seconds(process):
+        fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _wait_for_socket(self, name, process, begun):
         def answers():

@@ -1,52 +1,15 @@
 #include "common/net/dialer.h"
 
-#include <netinet/tcp.h>
-
 #include <catch2/catch.hpp>
 #include <memory>
 
-#include "common/net/connect_race.h"
-#include "common/net/sockaddr.h"
-#include "tests/unit/net/net_support.h"
+#include "tests/unit/net/dial_support.h"
 
 using namespace hm;
 using namespace hm::net;
 using namespace hm::net::test;
 
 namespace {
-
-struct Dialled {
-  std::optional<Result<TcpSocket>> result;
-  int calls = 0;
-  Dialer::Callback callback() {
-    return [this](Result<TcpSocket> r) {
-      ++calls;
-      result = std::move(r);
-    };
-  }
-  [[nodiscard]] bool ok() const { return result && result->has_value(); }
-  [[nodiscard]] Code code() const { return result->error().code; }
-};
-
-SocketAddress local(uint16_t port, const char* address = "127.0.0.1") {
-  return *parse_address(address, port);
-}
-
-// A listener whose backlog is full: connecting to it neither works nor fails.
-struct BlackHole {
-  Fd server;
-  uint16_t port = 0;
-  std::vector<Fd> fillers;
-  BlackHole() {
-    std::tie(server, port) = listening(0);
-    for (int i = 0; i < 8; ++i) {
-      Fd filler(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-      const sockaddr_in address = loopback(port);
-      connect(filler.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-      fillers.push_back(std::move(filler));
-    }
-  }
-};
 
 // Plays an upstream proxy on a plain descriptor: reads one head, answers what it was told to.
 std::string serve_proxy(Loop& loop, const Fd& server, Fd& connection, std::string_view answer,
@@ -199,66 +162,6 @@ TEST_CASE("dialer: connect_to leads elsewhere, any case, brackets", "[dialer]") 
   dialer.dial("broken", 443, dialled.callback());
   REQUIRE(run_until(loop, [&] { return dialled.calls == 1; }));
   CHECK(dialled.code() == Code::malformed);
-}
-
-TEST_CASE("addresses take turns, IPv6 first", "[dialer]") {
-  const auto sorted = interleave({local(1), local(2), local(3), local(4, "::1"), local(5, "::2")});
-  std::string ports;
-  for (const auto& address : sorted) ports += std::to_string(address.port());
-  CHECK(ports == "41523");
-  CHECK(interleave({}).empty());
-}
-
-TEST_CASE("happy eyeballs: refused means next at once, silence means next after 250 ms",
-          "[dialer]") {
-  Loop loop;
-  auto [server, port] = listening();
-  std::optional<Result<TcpSocket>> result;
-  const auto keep = [&](Result<TcpSocket> r) { result = std::move(r); };
-  const int64_t started = loop.now_us();
-  SECTION("refused, refused, there") {
-    const ConnectRace race(loop, {local(dead_port()), local(dead_port()), local(port)}, keep);
-    REQUIRE(run_until(loop, [&] { return result.has_value(); }));
-    REQUIRE(result->has_value());
-    CHECK((*result)->peer().port == port);
-    CHECK(loop.now_us() - started < 240'000);
-  }
-  SECTION("silent, there") {
-    const BlackHole hole;
-    const ConnectRace race(loop, {local(hole.port), local(port)}, keep);
-    REQUIRE(run_until(loop, [&] { return result.has_value(); }));
-    REQUIRE(result->has_value());
-    CHECK((*result)->peer().port == port);
-    CHECK(loop.now_us() - started >= 240'000);
-  }
-  SECTION("all refused") {
-    const ConnectRace race(loop, {local(dead_port()), local(dead_port())}, keep);
-    REQUIRE(run_until(loop, [&] { return result.has_value(); }));
-    REQUIRE_FALSE(result->has_value());
-    CHECK(result->error().code == Code::refused);
-  }
-  SECTION("none at all") {
-    const ConnectRace race(loop, {}, keep);
-    REQUIRE(run_until(loop, [&] { return result.has_value(); }));
-    CHECK(result->error().code == Code::not_found);
-  }
-  SECTION("abandoned") {
-    const BlackHole hole;
-    {
-      const ConnectRace race(loop, {local(hole.port), local(port)}, keep);
-    }
-    run_for(loop, 20);
-    CHECK_FALSE(result.has_value());
-  }
-  SECTION("TCP_NODELAY is on") {
-    const ConnectRace race(loop, {local(port)}, keep);
-    REQUIRE(run_until(loop, [&] { return result.has_value(); }));
-    REQUIRE(result->has_value());
-    Recorder recorder;
-    TcpStream stream(loop, recorder);
-    stream.adopt(std::move(**result));
-    CHECK(stream.open());
-  }
 }
 
 TEST_CASE("dialer: through a proxy, whose head may be followed by bytes", "[dialer]") {

@@ -125,6 +125,26 @@ TEST_CASE("absolute form is rewritten for the origin") {
   CHECK(origin_form_head(outcome.head) == origin_head);
 }
 
+TEST_CASE(
+    "a plain request for an upstream proxy: absolute form, our credentials, not the client's") {
+  const auto [target, want] = GENERATE(table<std::string, std::string>(
+      {{"http://www.example.org/a?b", "http://www.example.org/a?b"},
+       {"HTTP://User@WWW.example.org:80", "http://www.example.org/"},
+       {"http://www.example.org:8080/", "http://www.example.org:8080/"},
+       {"http://[2001:db8::1]/x", "http://[2001:db8::1]/x"},
+       {"http://[2001:db8::1]:81?q", "http://[2001:db8::1]:81/?q"}}));
+  const Outcome outcome = read("POST " + target +
+                               " HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic bWluZQ==\r\n"
+                               "Proxy-Connection: keep-alive\r\nX-Mine:1\r\n\r\n");
+  REQUIRE(outcome.state == HeadState::complete);
+  CHECK(absolute_form_head(outcome.head, "dTpw") ==
+        "POST " + want +
+            " HTTP/1.1\r\nHost: x\r\nX-Mine:1\r\nProxy-Authorization: Basic dTpw\r\n"
+            "Connection: close\r\n\r\n");
+  CHECK(absolute_form_head(outcome.head, "") ==
+        "POST " + want + " HTTP/1.1\r\nHost: x\r\nX-Mine:1\r\nConnection: close\r\n\r\n");
+}
+
 TEST_CASE("origin form has no host: somebody takes us for a web server") {
   const Outcome outcome = read("GET /health HTTP/1.1\r\nHost: 127.0.0.1:8081\r\n\r\n");
   REQUIRE(outcome.state == HeadState::complete);
@@ -237,7 +257,7 @@ TEST_CASE("replies are whole answers with a sentence") {
   const std::vector<std::pair<std::string_view, int>> replies{
       {bad_request_reply(), 400},  {own_port_reply(), 403},       {not_an_origin_reply(), 404},
       {head_timeout_reply(), 408}, {head_too_large_reply(), 431}, {bad_gateway_reply(), 502},
-      {unavailable_reply(), 503}};
+      {proxy_auth_reply(), 407},   {proxy_refused_reply(), 502},  {unavailable_reply(), 503}};
   for (const auto& [reply, status] : replies) {
     INFO(reply);
     AnswerHeadReader reader;
