@@ -70,6 +70,30 @@ TEST_CASE("unpriced calls make the total a lower bound; shadow cost stays apart"
   CHECK(holds(text, "openai gpt-99: 3 calls, unknown_model"));
 }
 
+TEST_CASE("where prices come from, and what is only near") {
+  Report report = sample();
+  CHECK_FALSE(holds(report_text(report, "9.9.9", {}), "Rate card"));
+  report.card = {std::shared_ptr<void>(), &hm::pricing::RateCard::bundled()};
+  report.today = *hm::pricing::parse_day("2026-11-24");
+  report.notes.sources = {{"bundled-2026-11-23", 9}, {"override", 1}, {"provider", 2}};
+  report.notes.flags = {{"provider_cost_differs", 2}, {"stale_rate", 1}};
+  report.notes.repriced = 3;
+  const std::string text = report_text(report, "9.9.9", {});
+  CHECK(holds(text, "\nRate card of 2026-11-23, evidence until 2026-11-10\n"));
+  CHECK_FALSE(holds(text, "Notice"));
+  CHECK(holds(text, "1 call priced with rates.toml\n"));
+  CHECK(holds(text, "2 calls with the provider's own figure\n"));
+  CHECK(holds(text, "3 calls priced again later\n"));
+  CHECK(holds(text, "2 calls marked provider_cost_differs: the provider's own figure differs"));
+  CHECK(holds(text, "1 call marked stale_rate: "));
+  const std::string json = report_json(report, "9.9.9");
+  CHECK(holds(json, "\"card_date\": \"2026-11-23\""));
+  CHECK(holds(json, "\"provider_cost_differs\": 2"));
+  CHECK(holds(json, "\"repriced\": 3"));
+  report.today = *hm::pricing::parse_day("2027-01-08");
+  CHECK(holds(report_text(report, "9.9.9", {}), "Notice: the card is older than 45 days"));
+}
+
 TEST_CASE("a narrow terminal keeps name and cost") {
   const std::string text = report_text(sample(), "9.9.9", {.boxed = false, .width = 20});
   CHECK(holds(text, "cost\n"));

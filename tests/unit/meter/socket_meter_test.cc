@@ -375,6 +375,23 @@ TEST_CASE("realtime sessions", "[socket]") {
   REQUIRE(kept.calls.size() == 1);
   CHECK(kept.calls[0].extra_usage.size() == 1);
   CHECK(kept.calls[0].usage.input_tokens == 0);
+
+  // Transcription that is charged by its length: no figure tells it, so the next record says that
+  // something is missing.
+  const auto by_length =
+      down(R"({"type":"conversation.item.input_audio_transcription.completed","usage":)"
+           R"({"type":"duration","seconds":7}})");
+  kept = meter_socket(realtime({up(R"({"type":"response.create"})"), created("r1"), by_length,
+                                by_length, said("completed", "null")}));
+  REQUIRE(kept.calls.size() == 1);
+  REQUIRE(kept.calls[0].tool_calls.size() == 1);
+  CHECK(kept.calls[0].tool_calls[0].name == "transcription");
+  CHECK(kept.calls[0].tool_calls[0].count == 2);
+  CHECK(kept.calls[0].tokens_complete);
+  kept = meter_socket(realtime({by_length}));
+  REQUIRE(kept.calls.size() == 1);
+  CHECK_FALSE(kept.calls[0].tokens_complete);
+  CHECK(kept.calls[0].bucket_doubt == "per_minute");
 }
 
 TEST_CASE("sockets that cannot be read", "[socket]") {

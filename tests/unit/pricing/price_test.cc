@@ -201,6 +201,10 @@ TEST_CASE("tool charges") {
   };
   constexpr int64_t kMilli = 1'000'000'000;  // USD / 1000
   CHECK(charge("anthropic", "claude-opus-5", "web_fetch", 5) == 0);
+  CHECK(charge("anthropic", "claude-opus-5", "tool_search", 5) == 0);
+  CHECK(charge("anthropic", "claude-opus-5", "quantum", 1) == -1);  // no silent zero
+  CHECK(charge("openai", "gpt-5.5", "image_generation", 1) == 0);
+  CHECK(charge("openai", "gpt-5.5", "transcription", 1) == 0);
   CHECK(charge("openai", "gpt-5.5", "web_search", 2) == 20 * kMilli);
   CHECK(charge("openai", "gpt-5.5", "file_search", 2) == 5 * kMilli);
   CHECK(charge("openai", "gpt-5.5", "web_search_preview", 1) == 10 * kMilli);
@@ -218,8 +222,10 @@ TEST_CASE("tool charges") {
   hidden.tool_calls = {{"web_search", 1}};
   CHECK(has_flag(priced(hidden), "search_tokens"));
   hidden = small_call("openai", "gpt-5.5");
-  hidden.tool_calls = {{"code_interpreter", 1}};
-  CHECK(has_flag(priced(hidden), "not_covered"));
+  for (const char* tool : {"code_interpreter", "image_generation", "transcription"}) {
+    hidden.tool_calls = {{tool, 1}};
+    CHECK(has_flag(priced(hidden), "not_covered"));
+  }
 }
 
 TEST_CASE("usage of another model is priced by that model") {
