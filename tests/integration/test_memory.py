@@ -75,7 +75,9 @@ def setting(make_pair, authority):
     """(started pair, origin) for HTTP/1 and HTTP/2."""
     handler = Origin()
     with scripted_origin.ScriptedOrigin(authority, handler, alpn=("h2", "http/1.1")) as origin:
-        pair = make_pair(connect_to=everywhere(origin.address), ca_file=authority.cert).start()
+        # Not about quickness: a slow machine must not send calls past the meter.
+        pair = make_pair(connect_to=everywhere(origin.address), ca_file=authority.cert,
+                         config="[edge]\nask_limit_ms = 10000").start()
         yield pair, handler
 
 
