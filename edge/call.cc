@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/random_id.h"
 #include "common/wire/ask.h"
+#include "common/wire/first_flight.h"
 
 namespace hm::edge {
 namespace {
@@ -200,7 +201,8 @@ void Call::splice(net::TcpSocket far, bool metered) {
   if (head.connect && !client_.write(as_bytes(wire::connected_reply()))) return finish();
   if (client_.queued() > 0) return finish();  // not even room for these few bytes
   if (metered)
-    tunnel_.keep_first_flight(kFirstFlightBytes, context_.config.edge.first_answer_limit_ms);
+    tunnel_.keep_first_flight(kFirstFlightBytes, context_.config.edge.first_answer_limit_ms,
+                              wire::is_handshake_only);
   tunnel_.start(client_.release(), std::move(far), as_bytes(early_), as_bytes(far_early_));
   early_ = {};
   far_early_ = {};

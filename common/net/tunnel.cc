@@ -10,6 +10,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "common/base/counters.h"
@@ -39,6 +40,7 @@ struct Tunnel::State final : TcpStream::Owner {
 
   bool keeping = false;  // the first flight is complete and may be replayed
   size_t flight_limit = 0;
+  Repeatable repeatable = nullptr;
   int64_t silence_ms = 0;
   std::string flight;
   std::optional<Timer> silence;
@@ -118,7 +120,7 @@ struct Tunnel::State final : TcpStream::Owner {
       return;
     }
     if (can_rescue()) return lose_far({Code::closed, "tunnel.far", 0});
-    if (end.far_answered && !near.read_ended()) end.far_broke = true;
+    if (!near.read_ended()) end.far_broke = true;
     near.shutdown_write();
   }
 
@@ -155,6 +157,7 @@ struct Tunnel::State final : TcpStream::Owner {
     }
     const bool first = flight.empty();
     flight.append(as_text(bytes));
+    if (repeatable != nullptr && !repeatable(flight)) return forget_flight();
     if (!first) return;
     silence.emplace(loop, [this] { lose_far({Code::timeout, "tunnel.silence", 0}); });
     silence->start_once(silence_ms);
@@ -193,7 +196,7 @@ struct Tunnel::State final : TcpStream::Owner {
   void far_gone(Error error) {
     salvage();
     if (can_rescue()) return lose_far(error);
-    if (end.far_answered) end.far_broke = true;
+    if (end.far_answered || !near.read_ended()) end.far_broke = true;
     far.reset();
     near.reset();
     finish();
@@ -253,8 +256,9 @@ Tunnel::Tunnel(Loop& loop, Owner& owner) : state_(std::make_unique<State>(loop, 
 
 Tunnel::~Tunnel() = default;
 
-void Tunnel::keep_first_flight(size_t limit, int64_t silence_ms) {
+void Tunnel::keep_first_flight(size_t limit, int64_t silence_ms, Repeatable repeatable) {
   state_->keeping = true;
+  state_->repeatable = repeatable;
   state_->flight_limit = limit;
   state_->silence_ms = silence_ms;
 }

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <string_view>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -26,8 +26,8 @@ struct TunnelEnd {
   int64_t bytes_down = 0;  // far to near
   bool clean = false;      // both directions ended with a FIN
   bool far_answered = false;
-  // The far side went away (reset, or EOF while the near side was still open) after it had
-  // answered.
+  // The far side went away: by a reset after it had answered, or in whatever way while the near
+  // side was still open.
   bool far_broke = false;
 };
 
@@ -48,8 +48,10 @@ class Tunnel {
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
-  // Call before start(). At most `limit` bytes are kept: one more and the copy is given up.
-  void keep_first_flight(size_t limit, int64_t silence_ms);
+  // Call before start(). At most `limit` bytes are kept: one more and the copy is given up, and so
+  // it is as soon as `repeatable` (given all of it so far) says that it must not be sent twice.
+  using Repeatable = bool (*)(std::string_view flight);
+  void keep_first_flight(size_t limit, int64_t silence_ms, Repeatable repeatable = nullptr);
 
   // `up` was already read from near and goes to far first; `down` the other way.
   void start(TcpSocket near, TcpSocket far, Bytes up, Bytes down);

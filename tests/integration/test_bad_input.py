@@ -3,6 +3,7 @@ process. After every case a good call must be metered."""
 
 import json
 import os
+import pathlib
 import socket
 import ssl
 import time
@@ -142,6 +143,24 @@ def test_not_tls_after_connect(scripted, name):
     assert bytes(origin.sessions[-1].received)[:len(data)] == data
     assert pair.misses()
     assert pair.edge.poll() is None and pair.interceptor.poll() is None
+
+
+def test_what_is_not_tls_is_sent_once(scripted):
+    """A request without TLS whose answer takes longer than the edge's patience: it may not be
+    repeated on a second connection, which only a handshake may."""
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+
+    def handler(wire):
+        wire.recv_exact(len(request))
+        time.sleep(2.5)
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        wire.recv_all()
+
+    pair, origin = scripted(handler, tls=False, config="[edge]\nfirst_answer_limit_ms = 700")
+    with pair.tunnel(calls.HOST, timeout=30) as wire:
+        wire.send(request)
+        assert wire.recv_exact(15) == b"HTTP/1.1 200 OK"
+    assert [bytes(one.received) for one in origin.sessions if one.received] == [request]
 
 
 def test_server_speaks_first(scripted):
@@ -314,7 +333,8 @@ def taken_ports(count):
 
 
 def test_taken_ports(make_pair, provider):
-    """All three wanted ports are taken: next free ones, written to effective-ports.json, and said."""
+    """All three wanted ports are taken: next free ones, written to effective-ports.json, and said,
+    with the name of who holds them."""
     held, (edge, internal, api) = taken_ports(3)
     pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file)
     pair.start_interceptor(internal, api)
@@ -326,6 +346,8 @@ def test_taken_ports(make_pair, provider):
     assert ports["api_port"] not in (edge, internal, api, 0)
     for wanted in (edge, internal, api):
         assert str(wanted) in pair.logs(), "the taken port is not named"
+    own_name = pathlib.Path("/proc/self/comm").read_text().strip()
+    assert pair.logs().count(f"{own_name} (PID {os.getpid()}) holds the ") >= 3
     good_call(pair)
     for sock in held:
         sock.close()

@@ -5,6 +5,13 @@ namespace hm::edge::test {
 
 using Mode = FakeInterceptor::Mode;
 
+namespace {
+
+// A record of a TLS handshake (type, version, length): the only thing that may be sent twice.
+const std::string kFlight{"\x16\x03\x01\x00\x05hello", 10};
+
+}  // namespace
+
 TEST_CASE("a metered call: asked with all facts, early bytes and first words kept") {
   World world;
   world.start_both();
@@ -124,12 +131,12 @@ TEST_CASE("the interceptor dies before its first byte: the same bytes go to the 
   world.interceptor->mode = Mode::die_after_200;
   const int64_t rescued = counter("edge.rescued");
   Fd client = world.client();
-  client.send_some("CONNECT api.openai.com:443 HTTP/1.1\r\n\r\nhel");
+  client.send_some("CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n" + kFlight.substr(0, 8));
   CHECK(world.read(client, World::kConnected.size()).starts_with(World::kConnected));
-  client.send_some("lo");
+  client.send_some(kFlight.substr(8));
   CHECK(world.until([&] {
     return !world.origin->connections.empty() &&
-           world.origin->connections.front()->received == "hello";
+           world.origin->connections.front()->received == kFlight;
   }));
   CHECK(world.read(client, 2).starts_with("O:"));
   CHECK(counter("edge.rescued") == rescued + 1);
@@ -138,7 +145,24 @@ TEST_CASE("the interceptor dies before its first byte: the same bytes go to the 
   const auto misses = world.wait_ledger(1);
   REQUIRE(misses.size() == 1);
   CHECK(misses[0].reason == "interceptor_lost");
-  CHECK(misses[0].bytes_up == 5);
+  CHECK(misses[0].bytes_up == 10);
+}
+
+TEST_CASE(
+    "the interceptor dies under bytes that must not be sent twice: the call is lost, and told") {
+  World world;
+  world.start_both();
+  world.interceptor->mode = Mode::die_after_200;
+  const std::string sent = GENERATE(as<std::string>{}, "POST /v1 HTTP/1.1\r\n\r\n",
+                                    kFlight + std::string("\x17\x03\x03\x00\x01x", 6));
+  Fd client = world.client();
+  client.send_some("CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n" + sent);
+  CHECK(world.read_all(client) == World::kConnected);
+  client.close();
+  const auto misses = world.wait_ledger(1);
+  REQUIRE(misses.size() == 1);
+  CHECK(misses[0].reason == "interceptor_lost");
+  CHECK(world.origin->connections.empty());
 }
 
 TEST_CASE("silence after the first flight is a rescue, and not the interceptor's fault") {
@@ -147,8 +171,8 @@ TEST_CASE("silence after the first flight is a rescue, and not the interceptor's
   world.interceptor->mode = Mode::mute_after_200;
   std::string answer;
   {
-    const Fd client = world.tunnel(World::kHost, "hello", &answer);
-    CHECK(answer == "O:hello");
+    const Fd client = world.tunnel(World::kHost, kFlight, &answer);
+    CHECK(answer == "O:" + kFlight);
   }
   const auto misses = world.wait_ledger(1);
   REQUIRE(misses.size() == 1);

@@ -63,6 +63,19 @@ TEST_CASE("first flight: what cannot be rescued ends", "[tunnel]") {
     CHECK(rig.watcher.lost == 0);
     CHECK(aborted(rig.client));
   }
+  SECTION("a flight that must not be sent twice") {
+    rig.tunnel->keep_first_flight(64, 200, [](std::string_view flight) { return flight != "ask"; });
+    rig.start("as");
+    rig.client.send_some("k");
+    CHECK(rig.server_gets("ask"));
+    run_for(loop, 300);
+    CHECK(rig.watcher.lost == 0);
+    rig.server.abort();
+    REQUIRE(rig.ended());
+    CHECK(rig.watcher.lost == 0);
+    CHECK(rig.watcher.end->far_broke);
+    CHECK(aborted(rig.client));
+  }
   SECTION("the far side has answered") {
     rig.start("hi");
     rig.server.send_some("ho");
