@@ -11,8 +11,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/descriptor.h"
 #include "common/base/clock.h"
+#include "common/base/descriptor.h"
 #include "common/wire/control_message.h"
 
 namespace hm::cli {

@@ -13,7 +13,7 @@
 
 #include "cli/child_process.h"
 #include "cli/context.h"
-#include "cli/descriptor.h"
+#include "common/base/descriptor.h"
 
 namespace hm::cli {
 

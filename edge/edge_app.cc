@@ -9,6 +9,7 @@
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
+#include "common/base/port_holder.h"
 #include "common/config/ports.h"
 
 namespace hm::edge {
@@ -72,9 +73,9 @@ Result<uint16_t> EdgeApp::start() {
     log::warn("edge.port_taken")
         .with("wanted", wanted)
         .with("port", *port)
-        .with("text",
-              "another program holds the port; halton-meter env prints the new one, or pin "
-              "[daemon] edge_port in config.toml");
+        .with("text", describe_port_holder(wanted) +
+                          " holds the port; halton-meter env prints the new one, or pin [daemon] "
+                          "edge_port in config.toml");
   }
   const auto known = config::read_ports(place_.ports_file);
   config::EffectivePorts mine;

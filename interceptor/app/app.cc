@@ -10,6 +10,7 @@
 #include "common/base/key_print.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
+#include "common/base/port_holder.h"
 #include "common/config/config.h"
 #include "common/config/ports.h"
 #include "common/net/control_socket.h"
@@ -237,7 +238,8 @@ bool InterceptorApp::Parts::listen() {
     log::warn("daemon.port_taken")
         .with("wanted", wanted)
         .with("port", internal_port)
-        .with("text", "another program holds the port; the edge finds the new one by itself");
+        .with("text", describe_port_holder(wanted) +
+                          " holds the port; the edge finds the new one by itself");
   }
   return true;
 }
@@ -319,7 +321,7 @@ int InterceptorApp::run() {
       log::warn("daemon.port_taken")
           .with("wanted", api_options.port)
           .with("port", app.api_port)
-          .with("text", "another program holds the HTTP API's port");
+          .with("text", describe_port_holder(api_options.port) + " holds the HTTP API's port");
     }
   } else {
     log::warn("daemon.api_unavailable").with("port", api_options.port).with(port.error());

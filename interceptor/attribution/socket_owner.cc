@@ -1,28 +1,22 @@
 #include "interceptor/attribution/socket_owner.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <fstream>
-#include <functional>
-#include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
-#include <string_view>
 
+#include "common/base/descriptor.h"
+#include "common/base/proc_sockets.h"
 #include "interceptor/attribution/client_facts.h"
 
 namespace hm::attribution {
@@ -32,25 +26,6 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr size_t kMaxRecent = 64;
 constexpr int kMaxParents = 4;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-struct CloseFolder {
-  void operator()(DIR* folder) const { ::closedir(folder); }
-};
-using Folder = std::unique_ptr<DIR, CloseFolder>;
 
 struct DiagRequest {
   nlmsghdr header{};
@@ -122,74 +97,11 @@ Result<SocketInfo> ask_kernel(int fd, const DiagRequest& request, uint16_t clien
   return fail(Code::too_large, "socket_owner.netlink");
 }
 
-// "0100007F:1F91": host order hex, port last.
-std::optional<uint16_t> port_of(std::string_view address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  uint16_t port = 0;
-  const auto [end, error] =
-      std::from_chars(address.data() + colon + 1, address.data() + address.size(), port, 16);
-  if (error != std::errc() || end != address.data() + address.size()) return std::nullopt;
-  return port;
-}
-
-std::optional<SocketInfo> search_table(const char* file, uint16_t client_port, uint16_t our_port) {
-  std::ifstream table(file);
-  std::string line;
-  std::getline(table, line);  // headings
-  while (std::getline(table, line)) {
-    // sl local rem st queues timer retransmits uid timeout inode (proc(5))
-    std::istringstream words(line);
-    std::string slot, local, remote, state, queues, timer, retransmits, timeout;
-    SocketInfo info;
-    if (!(words >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> info.uid >>
-          timeout >> info.inode))
-      continue;
-    if (port_of(local) == client_port && port_of(remote) == our_port && info.inode != 0)
-      return info;
-  }
-  return std::nullopt;
-}
-
-bool holds(int64_t pid, const std::string& wanted) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/fd";
-  const Folder folder(::opendir(path.c_str()));
-  if (folder == nullptr) return false;
-  std::array<char, 64> target{};
-  while (const dirent* entry = ::readdir(folder.get())) {
-    if (entry->d_name[0] == '.') continue;
-    const ssize_t length =
-        ::readlinkat(::dirfd(folder.get()), entry->d_name, target.data(), target.size());
-    if (length > 0 && std::string_view(target.data(), static_cast<size_t>(length)) == wanted)
-      return true;
-  }
-  return false;
-}
-
-// Newest first: clients are usually younger than desktops and daemons.
-std::vector<int64_t> processes_of(uid_t uid) {
-  std::vector<int64_t> pids;
-  const Folder proc(::opendir("/proc"));
-  if (proc == nullptr) return pids;
-  while (const dirent* entry = ::readdir(proc.get())) {
-    const std::string_view name = entry->d_name;
-    int64_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc() || end != name.data() + name.size()) continue;
-    struct stat info{};
-    if (::fstatat(::dirfd(proc.get()), entry->d_name, &info, 0) != 0 || info.st_uid != uid)
-      continue;
-    pids.push_back(pid);
-  }
-  std::sort(pids.begin(), pids.end(), std::greater<>());
-  return pids;
-}
-
 // A child may have inherited the descriptor; the one that opened it is the eldest holder.
-int64_t eldest_holder(int64_t pid, const std::string& wanted) {
+int64_t eldest_holder(int64_t pid, uint64_t inode) {
   for (int i = 0; i < kMaxParents; ++i) {
     const auto stat = read_process_stat(pid);
-    if (!stat || stat->parent_pid <= 1 || !holds(stat->parent_pid, wanted)) break;
+    if (!stat || stat->parent_pid <= 1 || !process_holds(stat->parent_pid, inode)) break;
     pid = stat->parent_pid;
   }
   return pid;
@@ -216,8 +128,10 @@ Result<SocketInfo> find_socket_by_netlink(uint16_t client_port, uint16_t our_por
 }
 
 Result<SocketInfo> find_socket_in_proc(uint16_t client_port, uint16_t our_port) {
-  for (const char* file : {"/proc/net/tcp", "/proc/net/tcp6"})
-    if (const auto found = search_table(file, client_port, our_port)) return *found;
+  const auto found = find_socket_entry([&](const SocketEntry& entry) {
+    return entry.local_port == client_port && entry.remote_port == our_port && entry.inode != 0;
+  });
+  if (found) return SocketInfo{found->inode, found->uid};
   return fail(Code::not_found, "socket_owner.proc");
 }
 
@@ -234,7 +148,6 @@ Result<Owner> SocketOwner::find(uint16_t client_port, uint16_t our_port,
   if (!socket) return std::unexpected(socket.error());
   if (socket->uid != ::geteuid()) return fail(Code::refused, "socket_owner.uid", socket->uid);
 
-  const std::string wanted = "socket:[" + std::to_string(socket->inode) + "]";
   std::vector<Owner> recent;
   {
     const std::lock_guard lock(mutex_);
@@ -242,15 +155,16 @@ Result<Owner> SocketOwner::find(uint16_t client_port, uint16_t our_port,
   }
   for (const Owner& owner : recent) {
     const auto stat = read_process_stat(owner.pid);
-    if (!stat || stat->start_time != owner.start_time || !holds(owner.pid, wanted)) continue;
+    if (!stat || stat->start_time != owner.start_time || !process_holds(owner.pid, socket->inode))
+      continue;
     remember(owner);
     return owner;
   }
   for (const int64_t pid : processes_of(socket->uid)) {
     if (std::chrono::steady_clock::now() > deadline)
       return fail(Code::timeout, "socket_owner.scan");
-    if (!holds(pid, wanted)) continue;
-    const int64_t eldest = eldest_holder(pid, wanted);
+    if (!process_holds(pid, socket->inode)) continue;
+    const int64_t eldest = eldest_holder(pid, socket->inode);
     const auto stat = read_process_stat(eldest);
     if (!stat) return fail(Code::not_found, "socket_owner.vanished");
     const Owner owner{eldest, stat->start_time, socket->uid};

@@ -9,11 +9,12 @@
 #include <functional>
 #include <thread>
 
-#include "cli/descriptor.h"
 #include "cli/pair_state.h"
+#include "common/base/descriptor.h"
 #include "tests/unit/cli/cli_fixture.h"
 
 using namespace hm::cli;
+using hm::Descriptor;
 
 namespace {
 
