@@ -27,6 +27,7 @@ struct Metering {
   std::string folder;          // of a pair that some `run` started
   std::optional<OwnPair> own;  // ... this one
   std::string why_not;
+  std::vector<std::string> config_warnings;
   int interrupted = 0;
 };
 
@@ -46,6 +47,7 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
     return std::move(metering);
   };
   const Settings settings = load_settings(context);
+  metering.config_warnings = settings.warnings;
   const ClientPlaces usual = home_places(context.home);
   const auto authority = ensure_authority(context, settings.metered_hosts);
   if (!authority) return without_certificates(authority.error());
@@ -131,6 +133,10 @@ int run(Context& context, const Flags& flags) {
   SignalLine signals;
   Metering metering = find_or_start_pair(context, signals);
   if (metering.interrupted != 0) return 128 + metering.interrupted;
+  // Said here, because the pair's log is gone from sight: a proxy that is not used matters now.
+  if (!flags.has("quiet"))
+    for (const std::string& warning : metering.config_warnings)
+      *context.err << "halton-meter run: " << printable(warning) << "\n";
 
   ProcessPlan plan;
   plan.program = *program;

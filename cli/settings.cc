@@ -1,5 +1,7 @@
 #include "cli/settings.h"
 
+#include <utility>
+
 #include "cli/pair_state.h"
 #include "common/config/config.h"
 #include "common/wire/host_match.h"
@@ -8,7 +10,9 @@ namespace hm::cli {
 
 Settings load_settings(const Context& context) {
   Settings settings;
-  const config::Config config = config::load(context.home.config()).config;
+  config::Loaded loaded = config::load(context.home.config());
+  const config::Config& config = loaded.config;
+  settings.warnings = std::move(loaded.warnings);
   wire::HostTable hosts;
   for (const config::ExtraProvider& provider : config.providers) hosts.add(provider.host);
   settings.metered_hosts = hosts.names();

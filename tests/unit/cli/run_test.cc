@@ -45,6 +45,16 @@ TEST_CASE_METHOD(CliFixture, "without a pair the command runs all the same") {
   CHECK(run({"run", "--", "sh", "-c", "exit 255"}) == 255);
 }
 
+TEST_CASE_METHOD(CliFixture, "a configuration that cannot be read is told, and stops nothing") {
+  std::filesystem::create_directories(context.home.root());
+  std::ofstream(context.home.config()) << "[upstream]\nproxy = \"http://corp.example:3128\n";
+  CHECK(run({"run", "--quiet", "--", "true"}) == 0);
+  CHECK_FALSE(holds(err.str(), "config.toml"));
+  CHECK(run({"run", "--", "true"}) == 0);
+  CHECK(holds(err.str(), context.home.config().string() + ":"));
+  CHECK(holds(err.str(), "defaults are used"));
+}
+
 TEST_CASE_METHOD(CliFixture, "an unmetered command keeps its environment") {
   context.environment["HTTPS_PROXY"] = "http://corp.example:3128";
   const auto file = folder / "seen";
