@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
+#include "common/base/utf8.h"
 
 namespace hm::log {
 namespace {
@@ -23,6 +24,9 @@ constexpr size_t kMaxLine = 8 * 1024;
 
 void append_json_text(std::string& out, std::string_view text) {
   out += '"';
+  // Some names come from outside, and a value that was clipped may end inside a character.
+  std::string cleaned;
+  if (!is_clean_text(text)) text = cleaned = clean_text(text);
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
@@ -51,15 +55,21 @@ class RotatedFile {
     options_ = options;
     if (options_.file.empty()) return;
     fd_ = ::open(options_.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    struct stat info{};
-    if (fd_ >= 0 && ::fstat(fd_, &info) == 0) size_ = static_cast<uint64_t>(info.st_size);
   }
 
   void write(std::string_view text) {
     if (fd_ < 0) return;
-    if (size_ + text.size() > options_.max_file_bytes) rotate();
+    // Asked each time: a second process of the same home writes to this file as well.
+    struct stat mine{};
+    if (::fstat(fd_, &mine) == 0) {
+      if (mine.st_nlink == 0) {
+        open_again();  // somebody has deleted it
+      } else if (static_cast<uint64_t>(mine.st_size) + text.size() > options_.max_file_bytes) {
+        if (still_named(mine)) rotate();
+        open_again();
+      }
+    }
     write_all(fd_, text);
-    size_ += text.size();
   }
 
   void close() {
@@ -68,20 +78,28 @@ class RotatedFile {
   }
 
  private:
-  void rotate() {
+  void open_again() {
     close();
+    open(options_);
+  }
+
+  // False: the other process has rotated it already, and we still hold what is now file.1.
+  [[nodiscard]] bool still_named(const struct stat& mine) const {
+    struct stat now{};
+    return ::stat(options_.file.c_str(), &now) == 0 && now.st_ino == mine.st_ino &&
+           now.st_dev == mine.st_dev;
+  }
+
+  void rotate() {
     const std::string name = options_.file.string();
     for (int i = options_.keep_files - 1; i >= 1; --i) {
       const std::string from = i == 1 ? name : fmt::format("{}.{}", name, i - 1);
       std::rename(from.c_str(), fmt::format("{}.{}", name, i).c_str());
     }
-    size_ = 0;
-    open(options_);
   }
 
   Options options_;
   int fd_ = -1;
-  uint64_t size_ = 0;
 };
 
 class Logger {

@@ -380,7 +380,9 @@ void RowWriter::write(const MissRecord& miss) {
       .run();
 }
 
-void RowWriter::write_rates(const pricing::RateCard& card, const std::string& now) {
+// The card written out, level by level.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
+void RowWriter::write_rates(const pricing::RateCard& card) {
   SQLite::Statement known(db_, "SELECT 1 FROM pricing_rates WHERE card_id = ? LIMIT 1");
   known.bind(1, card.id());
   if (known.executeStep()) return;
@@ -413,10 +415,7 @@ void RowWriter::write_rates(const pricing::RateCard& card, const std::string& no
       }
     }
   }
-  log::info("store.rates")
-      .with("card", card.id())
-      .with("source", card.source_name())
-      .with("at", now);
+  log::info("store.rates").with("card", card.id()).with("source", card.source_name());
 }
 
 }  // namespace hm::store

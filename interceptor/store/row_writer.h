@@ -30,7 +30,7 @@ class RowWriter {
                      const std::string& now);
 
   // The card into pricing_rates, once per card.
-  void write_rates(const pricing::RateCard& card, const std::string& now);
+  void write_rates(const pricing::RateCard& card);
 
   // After a rollback: what was learned inside the transaction is not so.
   void forget();

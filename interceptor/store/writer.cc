@@ -100,7 +100,7 @@ struct Writer::Parts {
   void committed(size_t calls, size_t misses, int64_t started_us);
   void note_card(const pricing::RateCard& rate_card) {
     if (noted_card == &rate_card) return;
-    rows->write_rates(rate_card, iso8601_utc(clock.wall_us()));
+    rows->write_rates(rate_card);
     noted_card = &rate_card;
   }
   void read_spool_files();
