@@ -23,7 +23,7 @@ std::string EdgeApp::answer(std::string_view line) {
     return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
   const std::string& verb = request->verb;
   const std::string argument = request->arguments.empty() ? "" : request->arguments[0];
-  const std::string fine = wire::ControlAnswer().add("ok", 1).text();
+  std::string fine = wire::ControlAnswer().add("ok", 1).text();
   if (verb == "ping") return fine;
   if (verb == "status" || verb == "doctor") return status_answer();
   if (verb == "ledger") return ledger_answer();

@@ -6,7 +6,7 @@
 # The two tables below are the rules of the house; CMakeLists.txt links by the same ones.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-case ${1:-} in --help | -h) usage_of "$0"; exit 0 ;; esac
+only_help "$@"
 
 exec "$PYTHON" - "$ROOT" <<'PYTHON'
 import collections

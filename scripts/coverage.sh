@@ -4,7 +4,7 @@
 #   scripts/coverage.sh
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-case ${1:-} in --help | -h) usage_of "$0"; exit 0 ;; esac
+only_help "$@"
 cd "$ROOT"
 for tool in clang++-19 llvm-profdata-19 llvm-cov-19; do
   command -v "$tool" >/dev/null || die "$tool is missing." "scripts/deps.sh all" 3

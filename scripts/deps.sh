@@ -33,9 +33,12 @@ groups=()
 for word in "$@"; do
   case $word in
     --help | -h) usage_of "$0"; exit 0 ;;
-    --list) packages_of "${2:?a group}" | tr ' ' '\n'; exit 0 ;;
+    --list) [ "$#" -eq 2 ] || die "--list takes one group." "scripts/deps.sh --list run" 2
+      packages_of "$2" | tr ' ' '\n'
+      exit 0
+      ;;
     all) groups+=(run test more) ;;
-    *) groups+=("$word") ;;
+    *) packages_of "$word" >/dev/null && groups+=("$word") ;;
   esac
 done
 [ "${#groups[@]}" -eq 0 ] && groups=(run)
@@ -66,9 +69,21 @@ fi
 command -v apt-get >/dev/null ||
   die "This is no Debian system." "install the packages above by your own means, see the README" 3
 
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@"; }
+# A password is asked for here, where it can be typed; the steps below run without a terminal.
+[ "${#as_root[@]}" -eq 0 ] || sudo -v || die "sudo refused." "as root: apt-get install ${missing[*]}" 3
+apt_step() {
+  local name=$1 limit=$2
+  shift 2
+  run_step "$name" "$limit" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -y -o Dpkg::Use-Pty=0 "$@"
+}
 # A list that is out of date names packages the mirror no longer has: refresh it before.
-apt update >/dev/null || warn "apt-get update failed; trying with the lists that are there."
-apt install -y --no-install-recommends "${missing[@]}" >/dev/null ||
+apt_step "refresh the package lists" 600 update || {
+  show_log 5
+  warn "apt-get update failed; trying with the lists that are there."
+}
+apt_step "install ${#missing[@]} packages" 1800 install --no-install-recommends "${missing[@]}" || {
+  show_log 20
   die "Installing failed." "see the lines above; 'apt-get update' and a Debian 12 mirror with updates and security help"
+}
 say "Packages: installed ${#missing[@]}."

@@ -21,6 +21,15 @@ title() { printf '%s== %s%s\n' "$BOLD" "$*" "$PLAIN"; }
 warn() { printf '%s%s%s\n' "$RED" "$*" "$PLAIN" >&2; }
 die() { warn "$1"; [ -n "${2:-}" ] && say "What to do: $2" >&2; exit "${3:-1}"; }
 
+# only_help "$@": the command line of a script that takes nothing but --help.
+only_help() {
+  case ${1:-} in
+    '') ;;
+    --help | -h) usage_of "$0"; exit 0 ;;
+    *) die "Unknown option '$1'." "scripts/$(basename "$0") --help" 2 ;;
+  esac
+}
+
 jobs_here() { nproc 2>/dev/null || echo 2; }
 
 elapsed() { printf '%d:%02d' $(((SECONDS - STARTED) / 60)) $(((SECONDS - STARTED) % 60)); }

@@ -9,6 +9,8 @@ constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
 }  // namespace
 
+// The table as it stands in the standard, row by row.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 size_t utf8_sequence_length(std::string_view text) {
   const auto at = [&](size_t index) {
     return index < text.size() ? static_cast<uint8_t>(text[index]) : uint8_t{0};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <sstream>
 
 #include "common/base/fs.h"
@@ -23,7 +24,7 @@ struct Key {
   Setter set;
 };
 
-Setter whole_number(std::function<int64_t&(Config&)> field, int64_t least, int64_t most) {
+Setter whole_number(const std::function<int64_t&(Config&)>& field, int64_t least, int64_t most) {
   return [=](Config& config, const toml::node& node) -> std::string {
     const auto value = node.value_exact<int64_t>();
     if (!value || *value < least || *value > most)
@@ -33,8 +34,8 @@ Setter whole_number(std::function<int64_t&(Config&)> field, int64_t least, int64
   };
 }
 
-Setter text(std::function<std::string&(Config&)> field,
-            std::function<std::string(const std::string&)> check = nullptr) {
+Setter text(const std::function<std::string&(Config&)>& field,
+            const std::function<std::string(const std::string&)>& check = nullptr) {
   return [=](Config& config, const toml::node& node) -> std::string {
     const auto value = node.value_exact<std::string>();
     if (!value) return "must be a text in quotes";
@@ -46,7 +47,7 @@ Setter text(std::function<std::string&(Config&)> field,
   };
 }
 
-Setter text_list(std::function<std::vector<std::string>&(Config&)> field) {
+Setter text_list(const std::function<std::vector<std::string>&(Config&)>& field) {
   return [=](Config& config, const toml::node& node) -> std::string {
     const toml::array* list = node.as_array();
     std::vector<std::string> values;
@@ -95,6 +96,7 @@ std::string set_connect_to(Config& config, const toml::node& node) {
   return {};
 }
 
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a path of members, no expression
 #define HM_FIELD(path) [](Config& config) -> auto& { return config.path; }
 
 const std::vector<Key>& keys() {
@@ -235,22 +237,7 @@ class Reader {
         warn(item, "provider must be written as [[provider]]; ignored");
         continue;
       }
-      ExtraProvider provider;
-      for (const auto& [key, value] : *table) {
-        const auto words = value.value_exact<std::string>();
-        std::string* field = key.str() == "name"    ? &provider.name
-                             : key.str() == "host"  ? &provider.host
-                             : key.str() == "shape" ? &provider.shape
-                             : key.str() == "path"  ? &provider.path
-                             : key.str() == "rates" ? &provider.rates
-                                                    : nullptr;
-        if (field == nullptr || !words) {
-          warn(value, "provider." + std::string(key.str()) +
-                          " is not one of the texts name, host, shape, path, rates; ignored");
-        } else {
-          *field = *words;
-        }
-      }
+      ExtraProvider provider = read_provider(*table);
       if (const std::string problem = check_provider(provider); !problem.empty()) {
         warn(item, "[[provider]] " + problem + "; ignored");
       } else if (loaded_.config.providers.size() == kMaxProviders) {
@@ -259,6 +246,26 @@ class Reader {
         loaded_.config.providers.push_back(std::move(provider));
       }
     }
+  }
+
+  ExtraProvider read_provider(const toml::table& table) {
+    ExtraProvider provider;
+    const std::map<std::string_view, std::string*> fields{{"name", &provider.name},
+                                                          {"host", &provider.host},
+                                                          {"shape", &provider.shape},
+                                                          {"path", &provider.path},
+                                                          {"rates", &provider.rates}};
+    for (const auto& [key, value] : table) {
+      const auto words = value.value_exact<std::string>();
+      const auto field = fields.find(key.str());
+      if (field == fields.end() || !words) {
+        warn(value, "provider." + std::string(key.str()) +
+                        " is not one of the texts name, host, shape, path, rates; ignored");
+      } else {
+        *field->second = *words;
+      }
+    }
+    return provider;
   }
 
   void unknown(std::string_view name, const toml::node& node) {

@@ -102,7 +102,7 @@ Error ConnectRace::try_one(const SocketAddress& address) {
                               race->on_result(reinterpret_cast<uv_tcp_t*>(raw->handle), result);
                           });
   if (status != 0) return connect_error(status);
-  request.release();  // frees itself in its callback
+  static_cast<void>(request.release());  // frees itself in its callback
   attempts_.push_back(std::move(attempt));
   return {};
 }

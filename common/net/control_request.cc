@@ -82,7 +82,7 @@ struct ControlRequest::State {
       delete static_cast<Question*>(raw->data);
     });
     if (status != 0) return finish(fail_with(status, "control_request.write"));
-    question.release();  // frees itself; a failure shows in the read
+    static_cast<void>(question.release());  // frees itself; a failure shows in the read
     uv_read_start(stream(), on_memory, on_bytes);
   }
 

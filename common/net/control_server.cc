@@ -229,7 +229,7 @@ struct ControlServer::State {
     connection->deadline.start_once(kAnswerMs);
     if (uv_write(&request->raw, connection->stream(), &buffer, 1, on_answered) != 0)
       return drop(connection);
-    request.release();  // frees itself in on_answered
+    static_cast<void>(request.release());  // frees itself in on_answered
   }
 
   static void on_answered(uv_write_t* raw, int /*status*/) {

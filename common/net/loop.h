@@ -9,7 +9,7 @@
 #include <functional>
 #include <memory>
 
-struct uv_loop_s;
+struct uv_loop_s;  // NOLINT(readability-identifier-naming): libuv's name
 
 namespace hm::net {
 

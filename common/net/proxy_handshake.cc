@@ -71,7 +71,7 @@ void ProxyHandshake::send(std::string text) {
   const int status =
       uv_write(&request->raw, reinterpret_cast<uv_stream_t*>(handle_.get()), &buffer, 1,
                [](uv_write_t* raw, int) { delete static_cast<WriteRequest*>(raw->data); });
-  if (status == 0) request.release();
+  if (status == 0) static_cast<void>(request.release());  // the callback frees it
 }
 
 // libuv reads no more than the buffer holds, so a look ahead decides how much it may take.

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-struct uv_tcp_s;
+struct uv_tcp_s;  // NOLINT(readability-identifier-naming): libuv's name
 
 namespace hm::net {
 

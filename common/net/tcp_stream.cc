@@ -122,7 +122,7 @@ struct TcpStream::State {
                                         static_cast<unsigned>(request->bytes.size()));
     const int status = uv_write(&request->raw, stream(), &buffer, 1, on_written);
     if (status != 0) return status;
-    request.release();  // frees itself in on_written
+    static_cast<void>(request.release());  // frees itself in on_written
     write_under_way = true;
     return 0;
   }
@@ -151,7 +151,7 @@ struct TcpStream::State {
     auto request = std::make_unique<uv_shutdown_t>();
     // Fails only for a handle that is not connected or was shut down before: never here.
     if (uv_shutdown(request.get(), stream(), on_shut) != 0) return mark_broken();
-    request.release();  // frees itself in on_shut
+    static_cast<void>(request.release());  // frees itself in on_shut
   }
 
   static void on_shut(uv_shutdown_t* raw, int status) {

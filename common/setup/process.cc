@@ -27,6 +27,25 @@ std::optional<uint16_t>* port_flag(ProcessFlags& flags, std::string_view name) {
   return nullptr;
 }
 
+// Empty text: taken.
+std::string take_value(const std::string& flag, const std::string& value,
+                       std::optional<uint16_t>* port, ProcessFlags& flags) {
+  if (flag == "--home") {
+    flags.home = value;
+  } else if (flag == "--run-dir") {
+    flags.run_dir = value;
+  } else {
+    const auto number = parse_number(value, port != nullptr ? 65535 : 1 << 20);
+    if (!number) return flag + " wants a number, not " + value;
+    if (port != nullptr) {
+      *port = static_cast<uint16_t>(*number);
+    } else {
+      flags.lifeline = *number;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string parse_flags(int argc, const char* const* argv,
@@ -46,20 +65,7 @@ std::string parse_flags(int argc, const char* const* argv,
     const bool known = flag == "--home" || flag == "--run-dir" || flag == "--lifeline-fd";
     if (!known && port == nullptr) return "unknown flag " + flag;
     if (i + 1 == argc) return flag + " wants a value";
-    const std::string value = argv[++i];
-    if (flag == "--home") {
-      flags.home = value;
-    } else if (flag == "--run-dir") {
-      flags.run_dir = value;
-    } else {
-      const auto number = parse_number(value, port != nullptr ? 65535 : 1 << 20);
-      if (!number) return flag + " wants a number, not " + value;
-      if (port != nullptr) {
-        *port = static_cast<uint16_t>(*number);
-      } else {
-        flags.lifeline = *number;
-      }
-    }
+    if (std::string wrong = take_value(flag, argv[++i], port, flags); !wrong.empty()) return wrong;
   }
   return {};
 }

@@ -73,6 +73,21 @@ std::string_view next_line(std::string_view& rest) {
   return line;
 }
 
+// False: a line that is no field.
+bool take_fields(std::string_view rest, ConnectHead& head) {
+  while (!rest.empty()) {
+    const std::string_view before = rest;
+    const std::string_view field = next_line(rest);
+    if (field.empty()) break;
+    const size_t colon = field.find(':');
+    if (colon == std::string_view::npos || !is_token(field.substr(0, colon))) return false;
+    head.fields.push_back(
+        {std::string(field.substr(0, colon)), std::string(trim(field.substr(colon + 1)))});
+    head.lines.emplace_back(before.substr(0, before.size() - rest.size()));
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string_view ConnectHead::header(std::string_view name) const {
@@ -115,17 +130,7 @@ HeadState ConnectHeadReader::finish() {
     return HeadState::failed;
   if (head_.version != "HTTP/1.1" && head_.version != "HTTP/1.0") return HeadState::failed;
 
-  while (!rest.empty()) {
-    const std::string_view before = rest;
-    const std::string_view field = next_line(rest);
-    if (field.empty()) break;
-    const size_t colon = field.find(':');
-    if (colon == std::string_view::npos || !is_token(field.substr(0, colon)))
-      return HeadState::failed;
-    head_.fields.push_back(
-        {std::string(field.substr(0, colon)), std::string(trim(field.substr(colon + 1)))});
-    head_.lines.emplace_back(before.substr(0, before.size() - rest.size()));
-  }
+  if (!take_fields(rest, head_)) return HeadState::failed;
 
   head_.connect = same_name(head_.method, "CONNECT");
   std::string_view authority_part = target;

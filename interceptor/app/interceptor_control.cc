@@ -64,7 +64,7 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
   if (!request)
     return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
   const std::string& verb = request->verb;
-  const std::string ok = wire::ControlAnswer().add("ok", 1).text();
+  std::string ok = wire::ControlAnswer().add("ok", 1).text();
   if (verb == "ping") return ok;
   if (verb == "status" || verb == "doctor") return status_answer(facts);
   if (verb == "counters") {

@@ -50,8 +50,8 @@ Result<BodyFraming> framing(const std::vector<Header>& headers, BodyFraming::Kin
   if (*chunked) return BodyFraming{BodyFraming::Kind::chunked, 0};
   const auto length = content_length(headers);
   if (!length) return std::unexpected(length.error());
-  if (!length->has_value()) return BodyFraming{otherwise, 0};
-  return BodyFraming{BodyFraming::Kind::length, length->value()};
+  const std::optional<uint64_t>& said = *length;
+  return said ? BodyFraming{BodyFraming::Kind::length, *said} : BodyFraming{otherwise, 0};
 }
 
 int hex_digit(char c) {

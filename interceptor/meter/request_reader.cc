@@ -48,7 +48,7 @@ constexpr std::array<SkimPath, kPathCount> kPaths = {
 
 bool turns_thinking_on(JsonView config) {
   for (const auto* name : {"thinkingLevel", "thinking_level"}) {
-    if (config.get(name).text().value_or("") != "") return true;
+    if (!config.get(name).text().value_or("").empty()) return true;
   }
   for (const auto* name : {"thinkingBudget", "thinking_budget"}) {
     // -1 lets the model choose: anything but 0 is on.

@@ -6,7 +6,9 @@ namespace hm::pricing {
 namespace {
 
 // The literal text right behind the ^, as far as it is certain: a character that a quantifier may
-// still take back does not belong to it, and an alternation makes nothing certain.
+// still take back does not belong to it, and an alternation makes nothing certain. A scanner: one
+// rule per character.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 std::string leading_literal(const std::string& pattern) {
   std::string literal;
   int depth = 0;

@@ -20,6 +20,29 @@ int64_t number(std::string_view text) {
   return value;
 }
 
+struct Entry {
+  int64_t sequence = 0;
+  MissRecord miss;
+};
+
+Entry unpack_entry(std::string_view packed) {
+  Entry entry;
+  MissRecord& miss = entry.miss;
+  for (const auto& [name, text] : wire::unpack_fields(packed)) {
+    if (name == "seq") entry.sequence = number(text);
+    if (name == "at_us") miss.at_us = number(text);
+    if (name == "count") miss.count = number(text);
+    if (name == "up") miss.bytes_up = number(text);
+    if (name == "down") miss.bytes_down = number(text);
+    if (name == "us") miss.duration_us = number(text);
+    if (name == "port") miss.client_port = number(text);
+    if (name == "host") miss.host = text;
+    if (name == "reason") miss.reason = text;
+    if (name == "call") miss.call_id = text;
+  }
+  return entry;
+}
+
 }  // namespace
 
 LedgerCollector::LedgerCollector(net::Loop& loop, std::filesystem::path edge_socket,
@@ -50,20 +73,7 @@ void LedgerCollector::on_answer(const Result<std::string>& answer) {
   int64_t last = 0;
   for (const auto& [key, value] : fields->all()) {
     if (key != "entry") continue;
-    MissRecord miss;
-    int64_t sequence = 0;
-    for (auto& [name, text] : wire::unpack_fields(value)) {
-      if (name == "seq") sequence = number(text);
-      if (name == "at_us") miss.at_us = number(text);
-      if (name == "count") miss.count = number(text);
-      if (name == "up") miss.bytes_up = number(text);
-      if (name == "down") miss.bytes_down = number(text);
-      if (name == "us") miss.duration_us = number(text);
-      if (name == "port") miss.client_port = number(text);
-      if (name == "host") miss.host = std::move(text);
-      if (name == "reason") miss.reason = std::move(text);
-      if (name == "call") miss.call_id = std::move(text);
-    }
+    auto [sequence, miss] = unpack_entry(value);
     if (sequence <= taken_) {
       last = std::max(last, sequence);
       continue;

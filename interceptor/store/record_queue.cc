@@ -85,9 +85,10 @@ bool RecordQueue::push_to(std::vector<Record>& list, Record&& record) noexcept {
     bool kept = false;
     if (rows_.rows() < limits_.rows && bytes_ + bytes <= limits_.bytes) {
       try {
-        list.push_back(std::move(record));
+        list.push_back(std::forward<Record>(record));
         kept = true;
-      } catch (const std::bad_alloc&) {  // as good as full
+      } catch (const std::bad_alloc&) {
+        kept = false;  // as good as full
       }
     }
     if (!kept) {

@@ -196,7 +196,7 @@ Result<std::string> write_spool(const std::filesystem::path& folder, int64_t wal
   std::string content(kMagic);
   for (const CallRecord& record : calls) append_row(content, kCall, record);
   for (const MissRecord& record : misses) append_row(content, kMiss, record);
-  const std::string name =
+  std::string name =
       "rows-" + std::to_string(wall_us) + "-" + std::to_string(::getpid()) + ".spool";
   if (auto written = replace_file(folder / name, content); !written)
     return std::unexpected(written.error());
