@@ -72,19 +72,25 @@ def test_chunked_bodies_of_random_sizes(scripted, seed):
     same(bytes(origin.sessions[-1].received), request, "request")
 
 
-@pytest.mark.parametrize("kind", ["plain", "chunked", "gzip"])
+@pytest.mark.parametrize("kind", ["plain", "chunked", "gzip", "streamed"])
 def test_64_mib(scripted, kind):
-    """64 MiB up and 64 MiB down, plain, chunked and gzip."""
+    """64 MiB up and 64 MiB down: plain, chunked, gzip, and as 16,000 events of a stream."""
     payload = os.urandom(64 * MIB)
     headers = []
     if kind == "gzip":
         payload = gzip.compress(payload[:63 * MIB], 1)  # random bytes do not shrink
         headers = [("Content-Encoding", "gzip")]
-    if kind == "chunked":
+    if kind == "streamed":
+        payload = b"".join(b"data: {\"x\":\"%s\"}\n\n" % payload[at:at + 2040].hex().encode()
+                           for at in range(0, 32 * MIB, 2048))
+        assert len(payload) > 63 * MIB
+    if kind in ("chunked", "streamed"):
         framed = http1.chunked(payload, [65_000, 1, 16_384, 100_000])
         request = http1.request_bytes("POST", calls.CHAT, calls.HOST, b"",
                                       [("Transfer-Encoding", "chunked")]) + framed
-        response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed
+        media = b"text/event-stream" if kind == "streamed" else b"application/json"
+        response = (b"HTTP/1.1 200 OK\r\nContent-Type: " + media +
+                    b"\r\nTransfer-Encoding: chunked\r\n\r\n") + framed
     else:
         request = http1.request_bytes("POST", calls.CHAT, calls.HOST, payload, headers)
         response = calls.response_bytes(payload, headers=headers)
