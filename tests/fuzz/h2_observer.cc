@@ -6,104 +6,31 @@
 #include "interceptor/http/h2_observer.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <map>
 #include <string>
-#include <utility>
 
+#include "tests/fuzz/exchange_judge.h"
 #include "tests/support/h2_wire.h"
 
 namespace {
 
 namespace h2 = hm::test::h2;
 
-void require(bool condition) {
-  if (!condition) abort();
-}
+using hm::fuzz::require;
 
 constexpr size_t kMaxStreams = 4;
 
-class Judge final : public hm::http::ExchangeEvents {
+// HTTP/2 knows no 101 (RFC 9113 8.6), and its CONNECT has no body.
+class Judge final : public hm::fuzz::ExchangeJudge {
  public:
-  void on_request_head(hm::http::ExchangeId id, const hm::http::RequestHead& head) override {
-    require(id == last_ + 1 && open_.size() < kMaxStreams);
-    require(!head.method.empty() && !head.target.empty());
-    last_ = id;
-    open_[id] = {};
-    std::string all = "head " + head.method + " " + head.target;
-    for (const auto& header : head.headers) all += " " + header.name + "=" + header.value;
-    say(id, all);
-  }
-  void on_request_body(hm::http::ExchangeId id, hm::Bytes body) override {
-    require(!at(id).request_ended);
-    add(id, "q", body);
-  }
-  void on_request_end(hm::http::ExchangeId id) override {
-    require(!std::exchange(at(id).request_ended, true));
-    say(id, "request end");
-  }
-  void on_interim(hm::http::ExchangeId id, int status) override {
-    require(!at(id).response && status >= 100 && status < 200 && status != 101);
-    say(id, "interim");
-  }
+  Judge() : ExchangeJudge(kMaxStreams) {}
   void on_response_head(hm::http::ExchangeId id, const hm::http::ResponseHead& head) override {
-    require(!std::exchange(at(id).response, true) && head.status >= 200);
-    say(id, std::to_string(head.status));
-  }
-  void on_response_body(hm::http::ExchangeId id, hm::Bytes body) override {
-    require(at(id).response && !at(id).upgraded);
-    add(id, "r", body);
-  }
-  void on_trailers(hm::http::ExchangeId id,
-                   const std::vector<hm::http::Header>& trailers) override {
-    require(at(id).response && !trailers.empty());
-    say(id, "trailers");
-  }
-  void on_exchange_end(hm::http::ExchangeId id, hm::http::EndKind kind) override {
-    at(id);
-    open_.erase(id);
-    say(id, "end " + std::to_string(static_cast<int>(kind)));
+    require(head.status != 101);
+    ExchangeJudge::on_response_head(id, head);
   }
   void on_upgrade(hm::http::ExchangeId id) override {
-    require(at(id).response && at(id).request_ended && !std::exchange(at(id).upgraded, true));
-    say(id, "upgrade");
+    require(at(id).request_ended);
+    ExchangeJudge::on_upgrade(id);
   }
-  void on_upgraded_bytes(hm::http::ExchangeId id, bool from_client, hm::Bytes bytes) override {
-    require(at(id).upgraded);
-    add(id, from_client ? "c" : "o", bytes);
-  }
-  void failed(hm::Code code) { say(0, std::string("error ") + hm::name_of(code)); }
-  [[nodiscard]] bool all_ended() const { return open_.empty(); }
-
-  std::string text;
-
- private:
-  struct Exchange {
-    bool request_ended = false;
-    bool response = false;
-    bool upgraded = false;
-  };
-
-  Exchange& at(hm::http::ExchangeId id) {
-    const auto found = open_.find(id);
-    require(found != open_.end());
-    return found->second;
-  }
-  void say(hm::http::ExchangeId id, const std::string& what) {
-    text += "\n" + std::to_string(id) + " " + what;
-    body_.clear();
-  }
-  void add(hm::http::ExchangeId id, const std::string& mark, hm::Bytes bytes) {
-    require(!bytes.empty());
-    const std::string key = std::to_string(id) + mark;
-    if (body_ != key) text += "\n" + key + " ";
-    body_ = key;
-    text += hm::as_text(bytes);
-  }
-
-  std::map<hm::http::ExchangeId, Exchange> open_;
-  hm::http::ExchangeId last_ = 0;
-  std::string body_;
 };
 
 class Player {

@@ -16,27 +16,12 @@
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/attribution/client_facts.h"
 #include "interceptor/attribution/socket_owner.h"
+#include "tests/support/temp_folder.h"
 
 namespace hm::attribution {
 namespace {
 
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hm-attr-XXXXXX").string();
-    path_ = std::filesystem::canonical(::mkdtemp(pattern.data()));
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using hm::test::TempFolder;
 
 class Listener {
  public:
@@ -136,7 +121,7 @@ class Child {
 constexpr auto kBudget = std::chrono::seconds(10);
 
 TEST_CASE("a connecting child is found, with its facts") {
-  const TempDir dir;
+  const TempFolder dir;
   REQUIRE(ensure_dir(dir.path() / "My Shop" / ".git"));
   REQUIRE(ensure_dir(dir.path() / "My Shop" / "src"));
   REQUIRE(replace_file(dir.path() / "My Shop" / ".git" / "HEAD", "ref: refs/heads/dev\n"));
@@ -210,7 +195,7 @@ TEST_CASE("both ways to the socket agree") {
 }
 
 TEST_CASE("of the environment two names are kept") {
-  const TempDir dir;
+  const TempFolder dir;
   std::array<int, 2> ready{};
   REQUIRE(::pipe(ready.data()) == 0);
   const pid_t pid = ::fork();

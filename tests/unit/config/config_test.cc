@@ -8,28 +8,12 @@
 #include <fstream>
 #include <set>
 
+#include "tests/support/temp_folder.h"
+
 namespace hm::config {
 namespace {
 
-// A folder that is gone with the test.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hm_config_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using hm::test::TempFolder;
 
 bool mentions(const Loaded& loaded, std::string_view part) {
   return std::ranges::any_of(loaded.warnings, [part](const std::string& warning) {

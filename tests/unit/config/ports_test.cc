@@ -7,18 +7,9 @@
 #include <cstdlib>
 
 #include "common/base/fs.h"
+#include "tests/support/temp_folder.h"
 
 namespace hm::config {
-namespace {
-
-std::filesystem::path temp_folder() {
-  std::string name = (std::filesystem::temp_directory_path() / "hm_ports_XXXXXX").string();
-  REQUIRE(::mkdtemp(name.data()) != nullptr);
-  return name;
-}
-
-}  // namespace
-
 TEST_CASE("ports are read from whatever JSON is there") {
   struct Case {
     std::string_view text;
@@ -48,7 +39,7 @@ TEST_CASE("what is written can be read, and says who and when") {
 }
 
 TEST_CASE("both processes write their own part") {
-  const auto folder = temp_folder();
+  const test::TempFolder folder;
   const auto path = folder / "new" / "effective-ports.json";
   CHECK(read_ports(path).error().code == Code::not_found);
   REQUIRE(write_ports(path, {8081, {}, {}}, 1));
@@ -64,11 +55,10 @@ TEST_CASE("both processes write their own part") {
   CHECK(read_ports(path).error().code == Code::malformed);
   REQUIRE(write_ports(path, {{}, 8091, {}}, 4));
   CHECK(read_ports(path)->internal_port == 8091);
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("writers at the same time lose nothing, and a reader never sees half a file") {
-  const auto folder = temp_folder();
+  const test::TempFolder folder;
   const auto path = folder / "effective-ports.json";
   REQUIRE(write_ports(path, {1, 1, {}}, 1));
   // A writer in a process of its own, as in real life: the temporary file is named by process.
@@ -89,7 +79,6 @@ TEST_CASE("writers at the same time lose nothing, and a reader never sees half a
   CHECK(status == 0);
   CHECK(read_ports(path)->edge_port == 100);
   CHECK(read_ports(path)->internal_port == 100);
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace hm::config

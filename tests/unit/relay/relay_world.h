@@ -15,6 +15,7 @@
 #include "common/base/fs.h"
 #include "interceptor/meter/provider_registry.h"
 #include "interceptor/relay/acceptor.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/net/net_support.h"
 
 namespace hm::relay::test {
@@ -23,27 +24,11 @@ using net::test::Fd;
 
 inline const std::string kHost = "api.openai.com";
 
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hm-relay-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using hm::test::TempFolder;
 
 // A CA with what it takes to be a server under it and a client that trusts it alone.
 struct Trust {
-  TempDir dir;
+  TempFolder dir;
   std::unique_ptr<tls::Authority> authority =
       *tls::Authority::load_or_create(dir.path() / "ca", {kHost}, system_clock());
   tls::LeafCache leaves{*authority, system_clock()};

@@ -13,6 +13,7 @@
 
 #include "interceptor/store/queries.h"
 #include "interceptor/store/writer.h"
+#include "tests/support/temp_folder.h"
 
 namespace hm::store {
 
@@ -20,24 +21,7 @@ using std::chrono::milliseconds;
 inline constexpr milliseconds kLong{20'000};
 inline constexpr int64_t kNoon = 1'794'744'000'000'000;  // 2026-11-15T12:00:00Z
 
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hm-store-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  [[nodiscard]] std::filesystem::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using hm::test::TempFolder;
 
 inline std::shared_ptr<const pricing::RateCard> bundled() {
   return {&pricing::RateCard::bundled(), [](const pricing::RateCard*) {}};

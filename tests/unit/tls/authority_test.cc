@@ -46,7 +46,7 @@ int verify(X509* root, X509* leaf, const std::string& host, int64_t at_us) {
 }
 
 TEST_CASE("a CA is made once and loaded afterwards") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto folder = dir.path() / "deep" / "ca";
   const auto made = Authority::load_or_create(folder, metered(), system_clock());
   REQUIRE(made);
@@ -75,7 +75,7 @@ TEST_CASE("a CA is made once and loaded afterwards") {
 }
 
 TEST_CASE("exactly the given hosts are covered") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto authority = Authority::load_or_create(
       dir.path() / "ca", {"Api.Example.COM", "10.0.0.7", "::1"}, system_clock());
   REQUIRE(authority);
@@ -97,7 +97,7 @@ TEST_CASE("exactly the given hosts are covered") {
 }
 
 TEST_CASE("hosts that are none are refused") {
-  const TempDir dir;
+  const TempFolder dir;
   const std::string host = GENERATE("", "a b", "a,DNS:evil.example", "ü.example", "a..b", "*.x.y",
                                     "host:443", ".example.com");
   const auto authority = Authority::load_or_create(dir.path() / "ca", {host}, system_clock());
@@ -107,7 +107,7 @@ TEST_CASE("hosts that are none are refused") {
 }
 
 TEST_CASE("looser permissions are refused") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto folder = dir.path() / "ca";
   REQUIRE(Authority::load_or_create(folder, metered(), system_clock()));
   SECTION("key for the group") {
@@ -125,7 +125,7 @@ TEST_CASE("looser permissions are refused") {
 }
 
 TEST_CASE("files that do not belong together or do not parse are malformed") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto folder = dir.path() / "ca";
   REQUIRE(Authority::load_or_create(folder, metered(), system_clock()));
   const std::string key = *read_file(folder / "ca-key.pem");
@@ -160,7 +160,7 @@ TEST_CASE("files that do not belong together or do not parse are malformed") {
 }
 
 TEST_CASE("an unfinished creation is made anew") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto folder = dir.path() / "ca";
   REQUIRE(Authority::load_or_create(folder, metered(), system_clock()));
   std::filesystem::remove(folder / "ca-cert.pem");
@@ -170,7 +170,7 @@ TEST_CASE("an unfinished creation is made anew") {
 
 TEST_CASE("starters at once end with one CA") {
   for (int round = 0; round < 5; ++round) {
-    const TempDir dir;
+    const TempFolder dir;
     std::vector<std::string> pems(6);
     std::vector<std::thread> starters;
     for (std::string& pem : pems)
@@ -185,7 +185,7 @@ TEST_CASE("starters at once end with one CA") {
 }
 
 TEST_CASE("leaves verify strictly, for their host and their time only") {
-  const TempDir dir;
+  const TempFolder dir;
   ManualClock clock;
   const auto authority = *Authority::load_or_create(dir.path() / "ca", metered(), clock);
   tls::LeafCache leaves(*authority, clock);
@@ -202,7 +202,7 @@ TEST_CASE("leaves verify strictly, for their host and their time only") {
 }
 
 TEST_CASE("the name constraints hold against a stolen key") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto authority =
       *Authority::load_or_create(dir.path() / "ca", {"api.example.com"}, system_clock());
   const auto root = tls::read_certificates(authority->certificate_pem());
@@ -230,7 +230,7 @@ TEST_CASE("the name constraints hold against a stolen key") {
 }
 
 TEST_CASE("leaves are kept, renewed in time, and bounded") {
-  const TempDir dir;
+  const TempFolder dir;
   ManualClock clock;
   std::vector<std::string> hosts;
   for (int i = 0; i < 300; ++i) hosts.push_back("h" + std::to_string(i) + ".example.com");
@@ -271,7 +271,7 @@ TEST_CASE("OpenSSL's strict verification agrees") {
     WARN("no openssl program here");
     return;
   }
-  const TempDir dir;
+  const TempFolder dir;
   const auto authority = *Authority::load_or_create(dir.path() / "ca", metered(), system_clock());
   tls::LeafCache leaves(*authority, system_clock());
   const auto run = [&](const std::string& leaf_host, const std::string& check) {

@@ -11,7 +11,7 @@ using Handshake = Engine::Handshake;
 
 const Split kWhole{"whole", {SIZE_MAX}};
 
-std::unique_ptr<tls::OriginSideContext> trusting(const TempDir& dir, X509* root) {
+std::unique_ptr<tls::OriginSideContext> trusting(const TempFolder& dir, X509* root) {
   const auto file = dir.path() / "roots.pem";
   REQUIRE(replace_file(file, tls::to_pem(root)));
   auto context = tls::OriginSideContext::create({dir.path() / "none", file});
@@ -34,7 +34,7 @@ TEST_CASE("an origin is verified and asked for what the client offered") {
   const uint16_t version = GENERATE(as<uint16_t>{}, TLS1_2_VERSION, TLS1_3_VERSION);
   const auto offered = GENERATE(std::vector<std::string>{}, std::vector<std::string>{"http/1.1"},
                                 std::vector<std::string>{"h2", "http/1.1"});
-  const TempDir dir;
+  const TempFolder dir;
   const Minted minted = mint_self_signed({});
   const auto context = trusting(dir, minted.certificate.get());
   for (const Split& split : standard_splits(900)) {
@@ -55,7 +55,7 @@ TEST_CASE("an origin is verified and asked for what the client offered") {
 }
 
 TEST_CASE("an address is verified as one and sends no server name") {
-  const TempDir dir;
+  const TempFolder dir;
   const std::string host = GENERATE("127.0.0.1", "::1", "[::1]");
   Minted minted;
   minted.key = tls::make_p256_key();
@@ -81,7 +81,7 @@ TEST_CASE("an address is verified as one and sends no server name") {
 
 TEST_CASE("an origin that cannot be verified is told from other failures") {
   const uint16_t version = GENERATE(as<uint16_t>{}, TLS1_2_VERSION, TLS1_3_VERSION);
-  const TempDir dir;
+  const TempFolder dir;
   Minted minted;
   std::unique_ptr<tls::OriginSideContext> context;
   SECTION("a stranger's certificate") {
@@ -110,7 +110,7 @@ TEST_CASE("an origin that cannot be verified is told from other failures") {
 
 TEST_CASE("an origin that asks for a client certificate is left alone") {
   const uint16_t version = GENERATE(as<uint16_t>{}, TLS1_2_VERSION, TLS1_3_VERSION);
-  const TempDir dir;
+  const TempFolder dir;
   const Minted minted = mint_self_signed({});
   const auto context = trusting(dir, minted.certificate.get());
   PeerOptions options = serving(minted, version);
@@ -252,7 +252,7 @@ TEST_CASE("a damaged record fails the read") {
 }
 
 TEST_CASE("key updates pass unnoticed") {
-  const TempDir dir;
+  const TempFolder dir;
   const Minted minted = mint_self_signed({});
   const auto context = trusting(dir, minted.certificate.get());
   PlainPeer peer(serving(minted, TLS1_3_VERSION));

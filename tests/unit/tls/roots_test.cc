@@ -16,7 +16,7 @@ std::string root_pem() {
 }
 
 TEST_CASE("roots come from the system's file and the extra one") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto system = dir.path() / "system.pem";
   const auto extra = dir.path() / "extra.pem";
   const auto broken = dir.path() / "broken.pem";
@@ -41,7 +41,7 @@ TEST_CASE("one bad certificate does not cost the others") {
 }
 
 TEST_CASE("the bundle holds the system's roots and our CA once") {
-  const TempDir dir;
+  const TempFolder dir;
   const auto system = dir.path() / "system.pem";
   const auto bundle = dir.path() / "python" / "certifi" / "cacert.pem";
   REQUIRE(replace_file(system, "# roots\r\n" + root_pem() + "# " + std::string(tls::kBundleMark)));

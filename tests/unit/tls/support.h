@@ -22,26 +22,9 @@
 #include "interceptor/tls/leaf_cache.h"
 #include "interceptor/tls/x509_tools.h"
 #include "tests/support/splits.h"
+#include "tests/support/temp_folder.h"
 
 namespace hm::test {
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hm-tls-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline const std::vector<std::string>& metered() {
   static const std::vector<std::string> hosts{"api.example.com", "other.example.org", "127.0.0.1"};
@@ -50,7 +33,7 @@ inline const std::vector<std::string>& metered() {
 
 // One CA, one leaf cache and both contexts; the origin side trusts the CA alone.
 struct World {
-  TempDir dir;
+  TempFolder dir;
   std::unique_ptr<tls::Authority> authority =
       *tls::Authority::load_or_create(dir.path() / "ca", metered(), system_clock());
   tls::LeafCache leaves{*authority, system_clock()};
