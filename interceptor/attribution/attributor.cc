@@ -17,7 +17,8 @@
 namespace hm::attribution {
 namespace {
 
-constexpr auto kBudget = std::chrono::milliseconds(250);
+// Nobody but the row waits for it, and on a busy machine the scan takes its time.
+constexpr auto kBudget = std::chrono::milliseconds(1000);
 constexpr int64_t kCacheLifeUs = 2'000'000;  // a branch may be changed under a running agent
 constexpr size_t kCacheSize = 128;
 
