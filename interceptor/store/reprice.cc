@@ -129,7 +129,7 @@ class Repricer {
 
   void write(const std::vector<std::string>& ids, size_t from, size_t to) {
     const std::string now = iso8601_utc(clock_.wall_us());
-    if (!std::exchange(card_written_, true)) briefly([&] { rows_->write_rates(card_, now); });
+    if (!std::exchange(card_written_, true)) briefly([&] { rows_->write_rates(card_); });
     std::vector<Change> changes;
     briefly([&] {
       changes.clear();  // of an attempt that came to nothing
