@@ -60,6 +60,10 @@ std::string parse_flags(int argc, const char* const* argv,
       flags.version = true;
       return {};
     }
+    if (flag == "--supervised") {
+      flags.supervised = true;
+      continue;
+    }
     std::optional<uint16_t>* const port =
         std::ranges::find(allowed, flag) != allowed.end() ? port_flag(flags, flag) : nullptr;
     const bool known = flag == "--home" || flag == "--run-dir" || flag == "--lifeline-fd";
