@@ -15,6 +15,7 @@ constexpr size_t kFirstFlightBytes = 64 * 1024;
 // The interceptor dials within its own limit and then says 200 or 502; a little patience on top.
 constexpr int64_t kFinalAnswerSlackMs = 2'000;
 constexpr int64_t kLingerMs = 1'000;
+constexpr int64_t kSettleMs = 300;
 
 }  // namespace
 
@@ -86,7 +87,7 @@ void Call::route() {
   if (!head.connect) return apply(Event::other_host);
   llm_ = context_.hosts.contains(head.host, head.port);
   if (!llm_) return apply(Event::other_host);
-  if (context_.gate.open()) return apply(Event::llm_open);
+  if (context_.gate.open() || context_.gate.undecided()) return apply(Event::llm_open);
   miss_reason_ = "gate_closed";
   apply(Event::llm_closed);
 }
@@ -110,6 +111,7 @@ void Call::answer_and_linger(std::string_view reply) {
 
 void Call::on_deadline() {
   if (lingering_) return finish();
+  if (settling_) return check_interceptor(true);
   turn_down(wire::head_timeout_reply());
 }
 
@@ -136,6 +138,8 @@ void Call::on_asked(AskResult result) {
       break;
   }
   if (result.status == 200) {
+    process_ = result.process;
+    context_.watch.met(process_);
     far_ = std::move(result.socket);
     far_early_ = std::move(result.after);
     return apply(Event::accepted);
@@ -235,9 +239,29 @@ void Call::on_gate_closed() {
     check_interceptor(false);
 }
 
-// A metered call broke. When the interceptor is gone, it took the call with it; when it is there,
-// or said that it is leaving, it only passed on what the origin did.
+// A metered call broke. When its interceptor is gone without a word, it took the call with it; when
+// it is there, or ended in order, it only passed on what the origin did.
 void Call::check_interceptor(bool then_end) {
+  switch (context_.watch.fate(process_)) {
+    case InterceptorWatch::Fate::unknown:
+      return knock_for_process(then_end);
+    case InterceptorWatch::Fate::alive:
+      // The sockets of a process that is killed end before the process itself has.
+      if (!then_end) return;
+      if (std::exchange(settling_, true)) break;
+      return deadline_.start_once(kSettleMs);
+    case InterceptorWatch::Fate::lost:
+      miss_reason_ = "interceptor_lost";
+      write_miss(tunnel_.so_far());
+      break;
+    case InterceptorWatch::Fate::ended:
+      break;
+  }
+  if (then_end) apply(Event::ended);
+}
+
+// It has not said who it is: does anybody listen there?
+void Call::knock_for_process(bool then_end) {
   if (context_.knocker.interceptor_leaving()) return then_end ? apply(Event::ended) : void();
   dialer_.cancel();
   dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,

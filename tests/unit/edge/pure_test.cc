@@ -128,7 +128,9 @@ TEST_CASE("every event in every state: no call is stuck, and no closed call acts
 TEST_CASE("the gate opens and closes by consecutive knocks") {
   HealthGate gate;
   CHECK_FALSE(gate.open());
+  CHECK(gate.undecided());
   CHECK_FALSE(gate.on_knock(Knock::full));
+  CHECK_FALSE(gate.undecided());
   CHECK(gate.on_knock(Knock::good));  // nothing was known against it
   CHECK(gate.open());
 
