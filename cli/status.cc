@@ -35,10 +35,18 @@ void append(std::string& list, const std::string& part) {
   list += part;
 }
 
+std::string open_calls(const StatusAnswer& process, const char* key) {
+  return "finishes " + thousands(process.number(key).value_or(0)) + " open connections";
+}
+
 StatusRow edge_row(const StatusFacts& facts, bool gate_open) {
   if (!facts.edge) return {"edge", "down", facts.edge_error, false};
   std::string detail = process_detail(*facts.edge);
   append(detail, address(facts.ports.edge));
+  if (facts.edge->number("leaving") == 1) {
+    append(detail, open_calls(*facts.edge, "open_calls"));
+    return {"edge", "stopping", detail, false};
+  }
   if (!facts.edge_accepts) return {"edge", "not accepting", detail, false};
   if (!gate_open) {
     append(detail, "calls are tunnelled unmetered");
@@ -50,6 +58,10 @@ StatusRow edge_row(const StatusFacts& facts, bool gate_open) {
 StatusRow daemon_row(const StatusFacts& facts) {
   if (!facts.daemon) return {"daemon", "down", facts.daemon_error, false};
   std::string detail = process_detail(*facts.daemon);
+  if (facts.daemon->number("leaving") == 1) {
+    append(detail, open_calls(*facts.daemon, "sessions"));
+    return {"daemon", "stopping", detail, false};
+  }
   const int64_t waiting = facts.daemon->number("store.queue").value_or(0);
   const int64_t dropped = facts.daemon->number("store.dropped").value_or(0);
   if (waiting > 0) append(detail, thousands(waiting) + " rows waiting");

@@ -19,6 +19,8 @@ const char* trust_variable(const std::string& client) {
   if (client.starts_with("codex")) return "CODEX_CA_CERTIFICATE";
   if (client.starts_with("curl")) return "CURL_CA_BUNDLE";
   if (client.starts_with("deno")) return "DENO_CERT";
+  if (client.starts_with("git")) return "GIT_SSL_CAINFO";
+  if (client.starts_with("aws")) return "AWS_CA_BUNDLE";
   if (client.starts_with("python")) return "SSL_CERT_FILE,REQUESTS_CA_BUNDLE";
   return "SSL_CERT_FILE";
 }
@@ -32,6 +34,7 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("uptime_us", facts.clock.steady_us() - facts.started_us)
       .add("internal_port", facts.internal_port)
       .add("api_port", facts.api_port)
+      .add("leaving", facts.leaving() ? 1 : 0)
       .add("sessions", static_cast<int64_t>(facts.acceptor.sessions()))
       .add("store.queue", writer.queue_depth.load())
       .add("store.last_commit", writer.last_commit_us.load())
@@ -83,6 +86,10 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
     facts.drain();
     return ok;
   }
+  if (verb == "relieve") {
+    if (facts.relieve()) return ok;
+    return wire::ControlAnswer::error("this process is not leaving; stop it first");
+  }
   if (verb == "reload") {
     facts.trust.forget_all();  // the usual reason to ask: a client was mended
     return wire::ControlAnswer()
@@ -92,7 +99,7 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
   }
   return wire::ControlAnswer::error(
       "unknown request \"" + verb +
-      "\"; known: ping status doctor counters log-level drain reload");
+      "\"; known: ping status doctor counters log-level drain relieve reload");
 }
 
 }  // namespace hm

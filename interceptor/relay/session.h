@@ -49,8 +49,9 @@ class Session final : private Side::Owner, private RecordSink {
   // without closing its gate.
   void turn_away() { turned_away_ = true; }
   void on_attributed(const Attribution& attribution);
-  // Planned stop: an idle connection ends in order now, a busy one when its calls are over.
-  void drain();
+  // Planned stop: a connection that has been idle for that long ends in order now, a busy one when
+  // its calls are over.
+  void drain(int64_t idle_us);
 
   [[nodiscard]] State state() const { return machine_.state(); }
 
@@ -121,6 +122,7 @@ class Session final : private Side::Owner, private RecordSink {
   int64_t started_wall_us_ = 0;
   int64_t started_us_ = 0;
   int64_t ready_us_ = 0;  // when the client's handshake was done
+  int64_t last_bytes_us_ = 0;
   int64_t bytes_up_ = 0;
   int64_t bytes_down_ = 0;
   bool client_spoke_ = false;         // application data came from the client

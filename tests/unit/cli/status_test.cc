@@ -100,6 +100,12 @@ TEST_CASE("smaller illnesses are DEGRADED") {
     facts.daemon = StatusAnswer::parse(
         "distrust.1=host=chatgpt.com client=codex variable=CODEX_CA_CERTIFICATE\n");
   }
+  SECTION("a daemon that finishes its calls") {
+    facts.daemon = StatusAnswer::parse("leaving=1\nsessions=2\n");
+    const StatusReport report = judge_status(facts);
+    CHECK(row(report, "daemon").state == "stopping");
+    CHECK(row(report, "daemon").detail.find("2 open connections") != std::string::npos);
+  }
   SECTION("no api") {
     facts.api_accepts = false;
   }

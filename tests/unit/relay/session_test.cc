@@ -300,7 +300,7 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
   Peer& origin = world.origin();
   Peer& later = world.tunnel();  // opened, not used
   SECTION("idle") {
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
     CHECK(client.goodbye);
     REQUIRE(world.until([&] { return later.end; }));
@@ -308,7 +308,7 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
   SECTION("idle, and ended by its client's half") {
     client.half_close();
     REQUIRE(world.until([&] { return origin.end; }));
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
     REQUIRE(world.until([&] { return client.end || client.reset; }));
     CHECK(client.goodbye);
@@ -323,13 +323,13 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
     const std::string whole = answer(kUsage);
     origin.say(whole.substr(0, 30));
     REQUIRE(world.until([&] { return client.text.size() == 30; }));
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     world.settle(50);
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     CHECK(world.acceptor->sessions() == 1);
     origin.say(whole.substr(30));
     REQUIRE(world.until([&] { return client.text == whole; }));
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
   }
   SECTION("an answer that its reader has not taken yet") {
@@ -340,11 +340,11 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
     origin.say(whole);
     for (int i = 0; i < 20; ++i) {
       world.settle(20);
-      world.acceptor->drain();
+      world.acceptor->drain(0);
     }
     client.reading = true;
     REQUIRE(world.until([&] {
-      world.acceptor->drain();
+      world.acceptor->drain(0);
       return client.text.size() >= whole.size() || client.end || client.reset;
     }));
     CHECK(client.text == whole);
