@@ -243,18 +243,18 @@ void Call::on_gate_closed() {
 // it is there, or ended in order, it only passed on what the origin did.
 void Call::check_interceptor(bool then_end) {
   switch (context_.watch.fate(process_)) {
-    case InterceptorWatch::Fate::unknown:
+    case net::ProcessWatch::Fate::unknown:
       return knock_for_process(then_end);
-    case InterceptorWatch::Fate::alive:
+    case net::ProcessWatch::Fate::alive:
       // The sockets of a process that is killed end before the process itself has.
       if (!then_end) return;
       if (std::exchange(settling_, true)) break;
       return deadline_.start_once(kSettleMs);
-    case InterceptorWatch::Fate::lost:
+    case net::ProcessWatch::Fate::lost:
       miss_reason_ = "interceptor_lost";
       write_miss(tunnel_.so_far());
       break;
-    case InterceptorWatch::Fate::ended:
+    case net::ProcessWatch::Fate::ended:
       break;
   }
   if (then_end) apply(Event::ended);

@@ -7,19 +7,19 @@
 #include <memory>
 #include <string>
 
+#include "common/ask/ask.h"
 #include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/net/dialer.h"
 #include "common/net/loop.h"
+#include "common/net/process_watch.h"
 #include "common/net/tcp_stream.h"
 #include "common/net/timer.h"
 #include "common/net/tunnel.h"
 #include "common/wire/connect_head.h"
 #include "common/wire/host_match.h"
-#include "edge/ask.h"
 #include "edge/call_machine.h"
 #include "edge/health_gate.h"
-#include "edge/interceptor_watch.h"
 #include "edge/knocker.h"
 #include "edge/miss_ledger.h"
 
@@ -34,7 +34,7 @@ struct EdgeContext {
   HealthGate& gate;
   Knocker& knocker;
   MissLedger& ledger;
-  InterceptorWatch& watch;
+  net::ProcessWatch& watch;
   uint16_t edge_port = 0;
 };
 

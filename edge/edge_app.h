@@ -65,7 +65,7 @@ class EdgeApp final : private Call::Owner {
   wire::HostTable hosts_;
   HealthGate gate_;
   MissLedger ledger_;
-  InterceptorWatch watch_;
+  net::ProcessWatch watch_;
   Knocker knocker_;
   EdgeContext context_;
   net::TcpListener listener_;

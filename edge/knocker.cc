@@ -18,7 +18,7 @@ constexpr int64_t kEagerForUs = 2'000'000;
 
 Knocker::Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
                  std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
-                 InterceptorWatch& watch, std::function<void()> on_gate_closed)
+                 net::ProcessWatch& watch, std::function<void()> on_gate_closed)
     : limits_(limits),
       ports_file_(std::move(ports_file)),
       gate_(gate),
@@ -58,7 +58,7 @@ void Knocker::hurry() {
 void Knocker::on_process_end(int64_t process) {
   if (process != process_) return;
   process_ = 0;
-  if (watch_.fate(process) == InterceptorWatch::Fate::lost && gate_.on_ask_failed())
+  if (watch_.fate(process) == net::ProcessWatch::Fate::lost && gate_.on_ask_failed())
     return gate_changed();
   hurry();
 }

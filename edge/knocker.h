@@ -8,13 +8,13 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "common/ask/ask.h"
 #include "common/base/clock.h"
 #include "common/config/config.h"
+#include "common/net/process_watch.h"
 #include "common/net/timer.h"
 #include "common/net/work.h"
-#include "edge/ask.h"
 #include "edge/health_gate.h"
-#include "edge/interceptor_watch.h"
 
 namespace hm::edge {
 
@@ -22,7 +22,7 @@ class Knocker {
  public:
   Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
           std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
-          InterceptorWatch& watch, std::function<void()> on_gate_closed);
+          net::ProcessWatch& watch, std::function<void()> on_gate_closed);
 
   void start(uint16_t port, uint16_t api_port);
   void stop();
@@ -52,7 +52,7 @@ class Knocker {
   const config::Edge& limits_;
   std::filesystem::path ports_file_;
   HealthGate& gate_;
-  InterceptorWatch& watch_;
+  net::ProcessWatch& watch_;
   const Clock& clock_;
   std::function<void()> on_gate_closed_;
   Ask ask_;

@@ -29,8 +29,8 @@ struct Somebody {
 TEST_CASE("the watch: alive, lost, or ended in order") {
   net::Loop loop;
   std::vector<int64_t> ends;
-  InterceptorWatch watch(loop, [&](int64_t process) { ends.push_back(process); });
-  using Fate = InterceptorWatch::Fate;
+  net::ProcessWatch watch(loop, [&](int64_t process) { ends.push_back(process); });
+  using Fate = net::ProcessWatch::Fate;
   Somebody one;
   Somebody two;
   const int64_t first = one.pid;
@@ -56,7 +56,7 @@ TEST_CASE("the watch: alive, lost, or ended in order") {
 
 TEST_CASE("the watch forgets the dead, not the living") {
   net::Loop loop;
-  InterceptorWatch watch(loop, [](int64_t) {});
+  net::ProcessWatch watch(loop, [](int64_t) {});
   Somebody living;
   watch.met(living.pid);
   for (int i = 0; i < 40; ++i) {
@@ -64,9 +64,9 @@ TEST_CASE("the watch forgets the dead, not the living") {
     const int64_t pid = dead.pid;
     watch.met(pid);
     dead.end();
-    REQUIRE(run_until(loop, [&] { return watch.fate(pid) == InterceptorWatch::Fate::lost; }));
+    REQUIRE(run_until(loop, [&] { return watch.fate(pid) == net::ProcessWatch::Fate::lost; }));
   }
-  CHECK(watch.fate(living.pid) == InterceptorWatch::Fate::alive);
+  CHECK(watch.fate(living.pid) == net::ProcessWatch::Fate::alive);
 }
 
 TEST_CASE("a metered call breaks while the port stays open") {

@@ -14,7 +14,7 @@
 #include "common/net/timer.h"
 #include "common/wire/connect_head.h"
 
-namespace hm::edge {
+namespace hm {
 
 struct AskResult {
   enum class Kind : uint8_t {
@@ -62,4 +62,4 @@ class Ask final : private net::TcpStream::Owner {
   Callback callback_;
 };
 
-}  // namespace hm::edge
+}  // namespace hm

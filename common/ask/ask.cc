@@ -1,8 +1,8 @@
-#include "edge/ask.h"
+#include "common/ask/ask.h"
 
 #include <utility>
 
-namespace hm::edge {
+namespace hm {
 
 Ask::Ask(net::Loop& loop, const net::DialOptions& options)
     : dialer_(loop, options), stream_(loop, *this), timer_(loop, [this] {
@@ -78,4 +78,4 @@ void Ask::finish(AskResult::Kind kind, int status) {
   if (callback) callback(std::move(result));
 }
 
-}  // namespace hm::edge
+}  // namespace hm
