@@ -51,6 +51,7 @@ void Call::apply(Event event) {
     case Command::splice_raw:
       return splice(std::move(far_), false);
     case Command::replace_far:
+      enter_miss();
       return tunnel_.replace_far(std::move(far_));
     case Command::refuse:
       return answer_and_linger(refusal_);
@@ -207,6 +208,7 @@ void Call::splice(net::TcpSocket far, bool metered) {
   if (metered)
     tunnel_.keep_first_flight(kFirstFlightBytes, context_.config.edge.first_answer_limit_ms,
                               wire::is_handshake_only);
+  if (!metered && llm_) enter_miss();
   tunnel_.start(client_.release(), std::move(far), as_bytes(early_), as_bytes(far_early_));
   early_ = {};
   far_early_ = {};
@@ -281,8 +283,16 @@ void Call::write_off() {
   write_miss(tunnel_.so_far());
 }
 
+// Now, not only at the end: a call counts also when the edge dies with it.
+void Call::enter_miss() {
+  entry_ = context_.ledger.begin(miss({}));
+}
+
 void Call::write_miss(const net::TunnelEnd& end) {
-  if (std::exchange(missed_, true)) return;
+  if (!std::exchange(missed_, true)) context_.ledger.complete(entry_, miss(end));
+}
+
+Miss Call::miss(const net::TunnelEnd& end) const {
   Miss miss;
   miss.at_us = started_wall_us_;
   miss.host = reader_.head().host;
@@ -292,7 +302,7 @@ void Call::write_miss(const net::TunnelEnd& end) {
   miss.duration_us = context_.clock.steady_us() - started_us_;
   miss.client_port = client_port_;
   miss.call_id = call_id_;
-  context_.ledger.add(std::move(miss));
+  return miss;
 }
 
 void Call::on_eof(net::TcpStream&) {

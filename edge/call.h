@@ -80,6 +80,8 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   void on_deadline();
   void check_interceptor(bool then_end);
   void knock_for_process(bool then_end);
+  [[nodiscard]] Miss miss(const net::TunnelEnd& end) const;
+  void enter_miss();
   void write_miss(const net::TunnelEnd& end);
   void finish();
 
@@ -105,7 +107,8 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   uint16_t client_port_ = 0;
   bool llm_ = false;
   bool client_eof_ = false;
-  bool missed_ = false;     // this call is in the ledger
+  MissLedger::Entry entry_ = MissLedger::kNone;  // in the ledger while the raw tunnel is open
+  bool missed_ = false;                          // this call is in the ledger, completed
   bool lingering_ = false;  // answered; waiting for the client to read it and go
   bool settling_ = false;   // over; waiting for what became of the interceptor
 };

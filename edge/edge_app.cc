@@ -17,7 +17,6 @@ namespace hm::edge {
 namespace {
 
 constexpr int kNextPorts = 20;
-constexpr std::string_view kLedgerFile = "edge-ledger.";  // and the process id of the edge
 // After the last tunnel the interceptor may still want the ledger (it asks every second).
 constexpr int64_t kLedgerGraceUs = 2'500'000;
 // How long the end of a process that nobody supervises may take: somebody waits for it.
@@ -96,7 +95,9 @@ Result<uint16_t> EdgeApp::start() {
   mine.edge_port = *port;
   if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
     log::warn("edge.ports_file").with("file", place_.ports_file.string()).with(written.error());
-  load_ledger();
+  if (const auto ledger = ledger_.keep_in(home_.root(), clock_.wall_us()); !ledger)
+    log::warn("edge.ledger_in_memory").with("folder", home_.root().string()).with(ledger.error());
+  if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
   // Both accept from the same socket until here; from here on calls are ours.
   relieved = relieved || (claimed >= 0 && setup::Departure::take_over(place_.edge_socket));
   kept_.close_rest();
@@ -151,7 +152,7 @@ void EdgeApp::finish() {
   knocker_.stop();
   control_.close();
   for (const auto& [id, call] : calls_) call->write_off();
-  save_ledger();
+  ledger_.close();
 }
 
 void EdgeApp::on_accept(net::TcpSocket socket) {
@@ -216,33 +217,6 @@ void EdgeApp::check_drained() {
   if (departure_.relieved() || ledger_.empty() || !gate_.open() ||
       now - drained_at_us_ > kLedgerGraceUs)
     loop_.stop();
-}
-
-// --- the ledger's file -------------------------------------------------------------------------
-
-void EdgeApp::load_ledger() {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(home_.root(), ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kLedgerFile) ||
-        name.find_first_not_of("0123456789", kLedgerFile.size()) != std::string::npos)
-      continue;
-    // Renamed first: of two edges that start at once, one takes it over.
-    const std::filesystem::path mine =
-        home_.root() / (name + ".taken." + std::to_string(::getpid()));
-    std::filesystem::rename(entry.path(), mine, ignored);
-    if (ignored) continue;
-    if (const auto content = read_file(mine)) ledger_.load(*content);
-    std::filesystem::remove(mine, ignored);
-  }
-  if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
-}
-
-void EdgeApp::save_ledger() {
-  if (ledger_.empty()) return;
-  const auto path = home_.root() / (std::string(kLedgerFile) + std::to_string(::getpid()));
-  if (const auto saved = replace_file(path, ledger_.save()); !saved)
-    log::error("edge.ledger.lost").with("calls", ledger_.calls()).with(saved.error());
 }
 
 }  // namespace hm::edge

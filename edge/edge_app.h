@@ -44,11 +44,9 @@ class EdgeApp final : private Call::Owner {
   void on_call_over(uint64_t id) override;
   void accept_again();
   void check_drained();
-  void load_ledger();
-  void save_ledger();
   [[nodiscard]] std::string answer(std::string_view line);
   [[nodiscard]] std::string status_answer() const;
-  [[nodiscard]] std::string ledger_answer() const;
+  [[nodiscard]] std::string ledger_answer();
 
   const setup::ProcessFlags flags_;
   const bool supervised_;

@@ -13,8 +13,6 @@
 namespace hm::edge {
 namespace {
 
-constexpr size_t kLedgerBatch = 512;
-
 int64_t number(const std::string& argument) {
   int64_t value = 0;
   const size_t digits = argument.find('=') + 1;  // npos + 1 is 0
@@ -89,16 +87,18 @@ std::string EdgeApp::status_answer() const {
       .add("open_calls", static_cast<int64_t>(calls_.size()))
       .add("ledger.entries", static_cast<int64_t>(ledger_.entries()))
       .add("ledger.calls", ledger_.calls())
+      .add("ledger.open", static_cast<int64_t>(ledger_.open_entries()))
+      .add("ledger.survives", ledger_.survives() ? 1 : 0)
       .add("rss_bytes", resident_bytes());
   for (const std::string& warning : loaded_.warnings) status.add("config.warning", warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
   return status.text();
 }
 
-std::string EdgeApp::ledger_answer() const {
+std::string EdgeApp::ledger_answer() {
   wire::ControlAnswer list;
   list.add("pid", ::getpid());
-  for (const Miss& miss : ledger_.oldest(kLedgerBatch)) list.add("entry", miss.pack());
+  for (const Miss& miss : ledger_.offer()) list.add("entry", miss.pack());
   return list.text();
 }
 

@@ -30,6 +30,7 @@
 #include "interceptor/meter/provider_registry.h"
 #include "interceptor/pricing/user_rates.h"
 #include "interceptor/relay/acceptor.h"
+#include "interceptor/relay/flight_log.h"
 #include "interceptor/relay/ledger_collector.h"
 #include "interceptor/relay/loop_monitor.h"
 #include "interceptor/relay/trust_file.h"
@@ -84,6 +85,7 @@ struct InterceptorApp::Parts {
   [[nodiscard]] bool prepare_tls();
   void add_providers();
   void warn_of_config(std::string text);
+  [[nodiscard]] relay::StoreProgress progress();
   [[nodiscard]] bool listen();
   void start_api();
   void open_control();
@@ -123,6 +125,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<tls::OriginSideContext> origin_side;
   std::unique_ptr<tls::LeafCache> leaves;
   std::unique_ptr<relay::TrustMemory> trust;
+  std::unique_ptr<relay::FlightLog> flights;
   net::Loop loop;
   setup::KeptSockets kept;
   setup::Departure departure;
@@ -233,6 +236,11 @@ bool InterceptorApp::Parts::prepare_tls() {
   return true;
 }
 
+relay::StoreProgress InterceptorApp::Parts::progress() {
+  return {[this] { return queue.accepted(); },
+          [this] { return writer->status().rows_safe.load(); }};
+}
+
 bool InterceptorApp::Parts::listen() {
   const config::Config& config = loaded.config;
   trust = std::make_unique<relay::TrustMemory>(clock, config.intercept.trust_memory_s * 1'000'000);
@@ -241,13 +249,16 @@ bool InterceptorApp::Parts::listen() {
   attribution::TagConfig tags;
   tags.default_project = config.tagging.default_project;
   attributor = std::make_unique<attribution::Attributor>(loop, tags);
+  flights = std::make_unique<relay::FlightLog>(progress());
+  if (const auto mapped = flights->keep_in(home.root()); !mapped)
+    log::warn("daemon.flights_in_memory").with("folder", home.root().string()).with(mapped.error());
   relay::RelayLimits limits;
   limits.max_sessions = most_sessions;
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(relay::RelayContext{
       loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
-      *attributor, queue, limits, key_printer ? &*key_printer : nullptr});
+      *attributor, queue, limits, key_printer ? &*key_printer : nullptr, flights.get()});
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
   const auto known = config::read_ports(place.ports_file);
@@ -397,6 +408,7 @@ void InterceptorApp::Parts::stop() {
   acceptor.reset();  // sessions that are still open write what they know
   attributor.reset();
   if (writer != nullptr) writer->stop();
+  if (flights != nullptr) flights->close();
   log::info("daemon.exit").with("open_sessions", open);
   log::stop();
 }
@@ -430,7 +442,8 @@ int InterceptorApp::run() {
         .with("file", app.place.ports_file.string())
         .with(written.error());
   app.open_control();
-  app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.place.edge_socket, app.queue);
+  app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.clock, app.place.edge_socket,
+                                                        app.home.root(), app.queue, app.progress());
   app.ledger->start();
   app.watch_signals();
   app.departure.start();

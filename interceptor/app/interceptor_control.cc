@@ -41,6 +41,12 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("store.rows_written", writer.rows_written.load())
       .add("store.healthy", writer.healthy.load() ? 1 : 0)
       .add("store.error", writer.last_error())
+      .add("store.state", name_of(writer.state.load()))
+      .add("store.ill_since_us", writer.ill_since_us.load())
+      .add("store.in_memory", writer.in_memory.load())
+      .add("store.spooled", writer.spooled.load())
+      .add("store.spool_error", writer.spool_error())
+      .add("store.notice", writer.notice())
       .add("loop_lag_us", facts.monitor.worst_lag_us())
       .add("ca.not_after_us", facts.authority.not_after_us())
       .add("rss_bytes", resident_bytes());

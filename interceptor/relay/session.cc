@@ -39,6 +39,7 @@ Session::~Session() {
   }
   if (miss_reason_ != nullptr) record_miss(miss_reason_, miss_detail_);
   for (CallRecord& record : waiting_) context_.sink.push(std::move(record));
+  if (context_.flights != nullptr) context_.flights->end(flight_);
 }
 
 void Session::start(net::TcpSocket socket) {
@@ -217,6 +218,7 @@ void Session::finish() {
     tap_->client_ended(true);
     tap_->origin_ended(true);
     tap_.reset();
+    note_flight();
   }
   client_.close();
   origin_.close();

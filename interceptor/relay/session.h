@@ -95,6 +95,7 @@ class Session final : private Side::Owner, private RecordSink {
   void end_direction(Side& from);
   void end_if_over();
   void record_miss(const char* reason, std::string detail = {});
+  void note_flight();
   void leave_when_known();
   [[nodiscard]] bool carrying() const;  // relaying or raw: bytes go both ways
   [[nodiscard]] Side& other(Side& side) { return &side == &client_ ? origin_ : client_; }
@@ -131,7 +132,9 @@ class Session final : private Side::Owner, private RecordSink {
   bool attribution_asked_ = false;
   bool attributed_ = false;
   bool turned_away_ = false;
-  bool client_answered_ = false;     // the 200 went out
+  bool client_answered_ = false;  // the 200 went out
+  FlightLog::Entry flight_ = FlightLog::kNone;
+  int64_t pushed_ = 0;               // rows of this connection
   std::vector<CallRecord> waiting_;  // bounded; beyond it rows go with what is known
 };
 

@@ -16,6 +16,8 @@ void Session::begin_relay() {
   facts_.transport = Tap::transport_of(origin_.engine().alpn());
   tap_ = std::make_unique<Tap>(*provider_, facts_, origin_.engine().alpn(), context_.clock,
                                static_cast<RecordSink&>(*this));
+  if (context_.flights != nullptr)
+    flight_ = context_.flights->begin(facts_.host, facts_.call_id, client_port_, started_wall_us_);
   static Counter& intercepted = counters::get("relay.intercepted");
   intercepted.add();
   log::debug("intercept.start")
@@ -89,7 +91,9 @@ void Session::on_side_plaintext(Side& side, Bytes plaintext) {
     context_.trust.trusted(facts_.host, hello_shape_);
   }
   forward(other(side), plaintext);  // the call first, then the look
-  if (tap_ != nullptr) tap_->look(from_client, plaintext);
+  if (tap_ == nullptr) return;
+  tap_->look(from_client, plaintext);
+  note_flight();
 }
 
 void Session::forward(Side& to, Bytes bytes) {
