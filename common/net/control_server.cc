@@ -85,6 +85,11 @@ Result<void> bind_fresh(int descriptor, const UnixAddress& address) {
 
 }  // namespace
 
+bool nobody_answers(const std::filesystem::path& socket) {
+  const auto address = UnixAddress::of(socket);
+  return !address || access(address->path(), F_OK) != 0 || abandoned(*address);
+}
+
 struct ControlServer::State {
   struct Connection {
     State& server;

@@ -39,6 +39,9 @@ class ControlServer {
   std::unique_ptr<State> state_;
 };
 
+// The socket's process is gone. Asks the kernel alone, so it does not wait for anybody.
+[[nodiscard]] bool nobody_answers(const std::filesystem::path& socket);
+
 // One asynchronous request from a loop to another process. Destroying it cancels.
 class ControlRequest {
  public:

@@ -258,7 +258,8 @@ bool InterceptorApp::Parts::listen() {
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(relay::RelayContext{
       loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
-      *attributor, queue, limits, key_printer ? &*key_printer : nullptr, flights.get()});
+      *attributor, queue, limits, key_printer ? &*key_printer : nullptr, flights.get(),
+      place.edge_socket});
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
   const auto known = config::read_ports(place.ports_file);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 
 #include "common/base/clock.h"
 #include "common/base/key_print.h"
@@ -40,6 +41,7 @@ struct RelayContext {
   RelayLimits limits;
   const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
   FlightLog* flights = nullptr;             // null: none is kept
+  std::filesystem::path edge_socket{};      // empty: nothing is known of the edge
 };
 
 }  // namespace hm::relay

@@ -11,6 +11,7 @@ import origin as origins
 
 SLACK_S = 1.0        # of the clocks and of a loaded machine
 NOTICED_S = 10.0     # within this time after a kill its victims have seen the end
+PAST_IT = ("gate_closed", "ask_refused", "ask_timeout", "ask_full")
 JUST_ENDED_S = 0.1   # a kill -9 may take rows of calls that ended this shortly before
 
 
@@ -58,13 +59,17 @@ class Reckoning:
 
     # --- what a kill excuses -----------------------------------------------------------------
     def inside(self, call):
-        """Was the call inside a process when that was killed? A call in the interceptor was there once it had its first byte from it: until then the edge
-        must have replayed it elsewhere."""
+        """Was the call inside a process when that was killed? In the interceptor it was once it
+        had its first byte from there (until then the edge must have replayed it elsewhere), unless
+        the edge says that it went past it."""
         for at, service, _ in self._kills:
             in_time = call.began - 0.2 <= at <= call.ended + 0.2
             if not in_time or (call.error and call.ended > at + NOTICED_S):
                 continue
-            if service == "edge" or call.ours or (call.stage == "tls" and call.answered > 0):
+            if service == "edge":
+                return True
+            past_it = any(reason in PAST_IT for reason in self.misses[call.number])
+            if call.stage not in ("connect", "proxy") and call.answered > 0 and not past_it:
                 return True
         return False
 

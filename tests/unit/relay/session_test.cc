@@ -1,3 +1,8 @@
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/net/control_socket.h"
 #include "tests/unit/relay/relay_world.h"
 
 using hm::relay::test::answer;
@@ -140,6 +145,25 @@ TEST_CASE("leaving without a word is a refusal, leaving in order is none") {
   }
   REQUIRE(world.until([&] { return !world.trust.refusals().empty(); }));
   CHECK(world.trust.refusals()[0].reason == "hung_up_after_handshake");
+}
+
+TEST_CASE("an edge that dies takes its clients with it, and they have refused nothing") {
+  World world;
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("hm-relay-" + std::to_string(::getpid()));
+  world.context->edge_socket = folder / "edge.sock";
+  const std::string from_edge = "X-Halton-Client-Port: 40000\r\n";
+  const bool alive = GENERATE(false, true);
+  hm::net::ControlServer edge(world.loop, [](std::string_view) { return std::string(); });
+  REQUIRE(edge.listen(world.context->edge_socket));
+  Peer& client = world.tunnel(kHost, from_edge);
+  world.start_tls(client, *ours().trusting);
+  REQUIRE(world.until([&] { return client.shaken; }));
+  if (!alive) edge.close();
+  client.fd.abort();
+  REQUIRE(world.until([&] { return world.idle(); }));
+  CHECK(world.trust.refusals().empty() != alive);
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("each direction may end before the other") {
