@@ -116,7 +116,7 @@ class Supervisor:
             # Out of the way of 3, 4, ..., where they are to be.
             high = [os.dup(descriptor) for _, descriptor in kept]
             high = [_moved_up(descriptor) for descriptor in high]
-            environment = pairs.clean_environment(self.pair.home)
+            environment = pairs.clean_environment(self.pair.home, self.pair.process_environment)
             environment["NOTIFY_SOCKET"] = str(self._path)
             variables = ""
             if kept:
