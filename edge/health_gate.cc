@@ -3,7 +3,6 @@
 namespace hm::edge {
 
 bool HealthGate::on_knock(Knock knock) {
-  decided_ = true;
   switch (knock) {
     case Knock::good:
       silent_ = 0;
@@ -24,7 +23,6 @@ bool HealthGate::on_knock(Knock knock) {
 }
 
 bool HealthGate::on_ask_failed() {
-  decided_ = true;
   good_ = 0;
   return set(false);
 }

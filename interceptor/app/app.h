@@ -7,14 +7,12 @@
 #include <string>
 
 #include "common/setup/process.h"
-#include "common/setup/worker.h"
 
 namespace hm {
 
 class InterceptorApp {
  public:
-  InterceptorApp(const setup::ProcessFlags& flags, std::string version,
-                 const setup::Inheritance& given = {});
+  InterceptorApp(const setup::ProcessFlags& flags, std::string version);
   ~InterceptorApp();
   InterceptorApp(const InterceptorApp&) = delete;
   InterceptorApp& operator=(const InterceptorApp&) = delete;
