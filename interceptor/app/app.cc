@@ -16,7 +16,6 @@
 #include "common/net/control_socket.h"
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
-#include "common/net/work.h"
 #include "common/wire/connect_head.h"
 #include "common/wire/control_message.h"
 #include "common/wire/host_match.h"
@@ -66,7 +65,6 @@ struct InterceptorApp::Parts {
   void warn_of_config(std::string text);
   [[nodiscard]] bool listen();
   void open_control();
-  void read_rates();
   void drain(int64_t limit_ms);
   void drain_pulse();
   void stop();
@@ -81,7 +79,6 @@ struct InterceptorApp::Parts {
   const int64_t started_us = system_clock().steady_us();
   net::DialOptions dial_options;
   size_t most_sessions = static_cast<size_t>(loaded.config.intercept.max_sessions);
-  std::string rates_card;
   uint16_t internal_port = 0;
   uint16_t api_port = 0;
   uint16_t edge_port = 0;  // as the edge has written it, else as configured
@@ -110,7 +107,6 @@ struct InterceptorApp::Parts {
   std::unique_ptr<net::ControlRequest> farewell;
   Heartbeat heartbeat;
   std::unique_ptr<api::ApiThread> api;
-  std::unique_ptr<net::Work> rates_work;
   std::unique_ptr<net::SignalWatch> on_term;
   std::unique_ptr<net::SignalWatch> on_int;
   std::unique_ptr<net::FdWatch> lifeline;
@@ -138,7 +134,6 @@ bool InterceptorApp::Parts::prepare() {
   options.spool_dir = home.spool_dir();
   pricing::UserRates rates = pricing::load_user_rates(home.rates());
   if (!rates.problem.empty()) warn_of_config(rates.problem);
-  rates_card = rates.card->id();
   writer = std::make_unique<store::Writer>(options, queue, std::move(rates.card), clock);
   if (const auto started = writer->start(); !started) {
     log::error("store.start_failed").with(started.error());
@@ -252,31 +247,14 @@ bool InterceptorApp::Parts::listen() {
 void InterceptorApp::Parts::open_control() {
   facts = std::make_unique<InterceptorFacts>(
       InterceptorFacts{version, started_us, internal_port, api_port, warnings, clock, *writer,
-                       queue, *acceptor, *monitor, *trust, *authority, rates_card,
-                       [this] { loop.post([this] { drain(loaded.config.intercept.drain_ms); }); },
-                       [this] { read_rates(); }});
+                       queue, *acceptor, *monitor, *trust, *authority,
+                       [this] { loop.post([this] { drain(loaded.config.intercept.drain_ms); }); }});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });
   if (const auto listening = control->listen(place.daemon_socket); !listening)
     log::warn("daemon.control_socket")
         .with("path", place.daemon_socket.string())
         .with(listening.error());
-}
-
-// A file with a fault changes nothing: what is in force stays.
-void InterceptorApp::Parts::read_rates() {
-  if (rates_work == nullptr) rates_work = std::make_unique<net::Work>(loop);
-  rates_work->start<pricing::UserRates>(
-      [file = home.rates()] { return pricing::load_user_rates(file); },
-      [this](pricing::UserRates rates) {
-        if (!rates.problem.empty()) {
-          log::warn("pricing.rates_kept").with("text", rates.problem);
-          return;
-        }
-        rates_card = rates.card->id();
-        writer->set_rates(std::move(rates.card));
-        log::info("pricing.rates").with("card", rates_card);
-      });
 }
 
 // --- stop --------------------------------------------------------------------------------------

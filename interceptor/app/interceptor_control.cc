@@ -39,7 +39,6 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("store.healthy", writer.healthy.load() ? 1 : 0)
       .add("store.error", writer.last_error())
       .add("loop_lag_us", facts.monitor.worst_lag_us())
-      .add("rates.card", facts.rates_card)
       .add("ca.not_after_us", facts.authority.not_after_us())
       .add("rss_bytes", resident_bytes());
   int number = 0;
@@ -84,22 +83,16 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
     facts.drain();
     return ok;
   }
-  if (verb == "rates") {
-    facts.read_rates();
-    return ok;
-  }
   if (verb == "reload") {
-    facts.read_rates();
     facts.trust.forget_all();  // the usual reason to ask: a client was mended
     return wire::ControlAnswer()
         .add("ok", 1)
-        .add("note",
-             "refusals forgotten, rates.toml is read again; config.toml is read at start only")
+        .add("note", "refusals forgotten; config.toml is read at start only")
         .text();
   }
   return wire::ControlAnswer::error(
       "unknown request \"" + verb +
-      "\"; known: ping status doctor counters log-level drain rates reload");
+      "\"; known: ping status doctor counters log-level drain reload");
 }
 
 }  // namespace hm
