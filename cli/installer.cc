@@ -64,6 +64,10 @@ int Installer::run() {
   daemon_was_active_ = systemd_.state(kDaemonUnit) == "active";
   units_were_enabled_ = systemd_.property(kEdgeUnit, "UnitFileState") == "enabled";
   if (wishes_.clean) watch_home();
+  const auto before = installed_mode(context_.home);
+  if (before && *before != wishes_.mode)
+    notes_.push_back(std::string("the mode was ") + name_of(*before) + " and is " +
+                     name_of(wishes_.mode) + " now");
   const bool well = make_home() && make_authority() && make_bundle() && look_at_ports() &&
                     install_units() && install_environment() && wait_for_health() && self_test();
   if (!well) {
