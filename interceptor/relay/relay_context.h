@@ -39,7 +39,7 @@ struct RelayContext {
   RecordSink& sink;
   RelayLimits limits;
   const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
-  SelfTestOrigin* self_test = nullptr;  // null: calls for its name go nowhere
+  SelfTestOrigin* self_test = nullptr;      // null: calls for its name go nowhere
 };
 
 }  // namespace hm::relay
