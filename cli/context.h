@@ -41,8 +41,7 @@ struct Context {
   TableStyle style;             // of out
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  bool colour = false;      // on out
-  bool err_colour = false;  // on err
+  bool colour = false;  // on out
 };
 
 [[nodiscard]] std::string coloured(const Context& context, std::string_view text,

@@ -154,10 +154,6 @@ void Call::ask_failed(const char* reason) {
 
 void Call::dial() {
   const wire::ConnectHead& head = reader_.head();
-  if (head.host == wire::kSelfTestHost) {  // only the interceptor knows it
-    if (machine_.state() == State::rescuing) return tunnel_.end();
-    return apply(Event::dial_failed);
-  }
   const auto then = [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); };
   // An upgrade leaves HTTP, and wants a tunnel.
   if (!head.connect && head.header("Upgrade").empty())
@@ -262,7 +258,7 @@ void Call::write_off() {
 }
 
 void Call::write_miss(const net::TunnelEnd& end) {
-  if (std::exchange(missed_, true) || reader_.head().host == wire::kSelfTestHost) return;
+  if (std::exchange(missed_, true)) return;
   Miss miss;
   miss.at_us = started_wall_us_;
   miss.host = reader_.head().host;

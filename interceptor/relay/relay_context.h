@@ -9,7 +9,6 @@
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/call_record.h"
 #include "interceptor/meter/provider_registry.h"
-#include "interceptor/relay/self_test_origin.h"
 #include "interceptor/relay/trust_memory.h"
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/contexts.h"
@@ -39,7 +38,6 @@ struct RelayContext {
   RecordSink& sink;
   RelayLimits limits;
   const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
-  SelfTestOrigin* self_test = nullptr;      // null: calls for its name go nowhere
 };
 
 }  // namespace hm::relay

@@ -18,7 +18,7 @@ void Session::begin_relay() {
                                static_cast<RecordSink&>(*this));
   static Counter& intercepted = counters::get("relay.intercepted");
   intercepted.add();
-  log::info("intercept.start")
+  log::debug("intercept.start")
       .with("host", facts_.host)
       .with("call", facts_.call_id)
       .with("alpn", origin_.engine().alpn())
