@@ -14,6 +14,7 @@ ROUTES = {
 
 # What clients want to know before they call a model.
 FACTS = {
+    ("api.anthropic.com", "/v1/models"): {"data": [], "has_more": False},
     ("api.openai.com", "/v1/models"): {"object": "list", "data": []},
     ("chatgpt.com", "/backend-api/wham/accounts/check"): {
         "account_ordering": ["acct-test"],
