@@ -196,11 +196,14 @@ class Repricer {
       return size(model.cost_after, model.cost_before) +
              size(model.shadow_after, model.shadow_before);
     };
-    std::stable_sort(outcome_.models.begin(), outcome_.models.end(),
-                     [&](const RepricedModel& a, const RepricedModel& b) {
-                       const bool first = a.newly_priced > 0, second = b.newly_priced > 0;
-                       return first != second ? first : distance(a) > distance(b);
-                     });
+    // By name where nothing else decides. (Not stable_sort: clang refuses what it is made of here.)
+    std::sort(outcome_.models.begin(), outcome_.models.end(),
+              [&](const RepricedModel& a, const RepricedModel& b) {
+                const bool first = a.newly_priced > 0, second = b.newly_priced > 0;
+                if (first != second) return first;
+                if (distance(a) != distance(b)) return distance(a) > distance(b);
+                return std::tie(a.provider, a.model) < std::tie(b.provider, b.model);
+              });
   }
 
   const RepriceOptions& options_;
