@@ -80,8 +80,11 @@ int run(Context& context, const Flags& flags) {
   if (const auto by = flags.value("by")) {
     for (const ReportTable table : kEveryTable)
       if (name_of(table) == *by) wish.tables.push_back(table);
-    if (wish.tables.empty())
-      return usage_error(context, "report", "--by takes project, provider or model");
+    wish.misses_only = *by == "reason";
+    if (wish.misses_only && !(wish.project.empty() && wish.run_id.empty()))
+      return usage_error(context, "report", "calls past the meter are not known by project or run");
+    if (wish.tables.empty() && !wish.misses_only)
+      return usage_error(context, "report", "--by takes project, provider, model or reason");
   } else {
     wish.tables.assign(kEveryTable.begin(), kEveryTable.end());
   }
@@ -129,7 +132,8 @@ constexpr std::array kFlags = {
     FlagSpec{"from", "DATE", "begin of the period, in local time"},
     FlagSpec{"to", "DATE", "end of the period; a day is included"},
     FlagSpec{"today", "", "since midnight"},
-    FlagSpec{"by", "TABLE", "one table only: project, provider or model"},
+    FlagSpec{"by", "TABLE",
+             "one table only: project, provider or model; or reason: calls past the meter"},
     FlagSpec{"project", "SLUG", "calls of this project only"},
     FlagSpec{"run", "ID", "calls of one halton-meter run only"},
     FlagSpec{"explain", "ID", "how one call's cost came about; the begin of an id is enough"},

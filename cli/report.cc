@@ -100,15 +100,14 @@ std::string totals_text(const Report& report) {
 }
 
 std::string misses_text(const Report& report) {
-  if (!report.covers_all || !report.share.per_mille()) return {};
+  if (!report.covers_all)
+    return "calls past the meter are not known by project or run; the report without that filter "
+           "has them\n";
+  if (!report.share.per_mille()) return {};
   std::string out = per_mille_text(report.share.per_mille()) + " of calls metered";
   if (report.share.missed == 0) return out + "\n";
   out += "; " + thousands(report.share.missed) + " not metered";
-  std::map<std::string, int64_t> reasons;
-  for (const store::MissCount& miss : report.misses) reasons[printable(miss.reason)] += miss.count;
-  std::string list;
-  for (const auto& [reason, count] : reasons)
-    list += (list.empty() ? "" : ", ") + reason + " " + thousands(count);
+  const std::string list = reasons_text(report.misses);
   return out + (list.empty() ? "" : " (" + list + ")") + "\n";
 }
 
@@ -131,7 +130,41 @@ std::string prices_text(const Report& report) {
   return out;
 }
 
+Table misses_table(const Report& report) {
+  Table table({{"reason", Align::left, 0},
+               {"host", Align::left, 2},
+               {"calls", Align::right, 0},
+               {"up", Align::right, 3},
+               {"down", Align::right, 3},
+               {"last seen", Align::left, 1}});
+  for (const store::MissCount& miss : report.misses)
+    table.add({printable(miss.reason), printable(miss.host), thousands(miss.count),
+               thousands(miss.bytes_up), thousands(miss.bytes_down), local_time(miss.last_us)});
+  return table;
+}
+
+std::string misses_csv(const Report& report) {
+  Table table({{"reason"}, {"host"}, {"calls"}, {"bytes_up"}, {"bytes_down"}, {"last_seen"}});
+  for (const store::MissCount& miss : report.misses)
+    table.add({miss.reason, miss.host, std::to_string(miss.count), std::to_string(miss.bytes_up),
+               std::to_string(miss.bytes_down), iso8601_utc(miss.last_us)});
+  return table.csv();
+}
+
 }  // namespace
+
+std::map<std::string, int64_t> by_reason(const std::vector<store::MissCount>& misses) {
+  std::map<std::string, int64_t> reasons;
+  for (const store::MissCount& miss : misses) reasons[printable(miss.reason)] += miss.count;
+  return reasons;
+}
+
+std::string reasons_text(const std::vector<store::MissCount>& misses) {
+  std::string list;
+  for (const auto& [reason, count] : by_reason(misses))
+    list += (list.empty() ? "" : ", ") + reason + " " + thousands(count);
+  return list;
+}
 
 std::string_view name_of(ReportTable table) {
   switch (table) {
@@ -182,6 +215,9 @@ std::string report_text(const Report& report, const std::string& version, const 
   if (!report.wish.project.empty()) out += ", project " + printable(report.wish.project);
   if (!report.wish.run_id.empty()) out += ", run " + printable(report.wish.run_id);
   out += "\n\n";
+  if (report.wish.misses_only)
+    return out + (report.share.per_mille() ? misses_text(report) : "No calls in this period.\n") +
+           (report.misses.empty() ? "" : "\n" + misses_table(report).text(style));
   if (report.totals.requests == 0) return out + "No calls in this period.\n" + misses_text(report);
   out += totals_text(report) + misses_text(report);
   for (const ReportSection& section : report.sections) {
@@ -199,6 +235,7 @@ std::string report_text(const Report& report, const std::string& version, const 
 }
 
 std::string report_csv(const Report& report) {
+  if (report.wish.misses_only) return misses_csv(report);
   if (report.sections.empty()) return {};
   const ReportSection& section = report.sections.front();
   Table table({{std::string(name_of(section.table))},

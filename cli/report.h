@@ -1,6 +1,7 @@
 // The cost report: what was read from the database, and its three forms. The forms are pure.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct ReportWish {
   std::string project;
   std::string run_id;
   std::vector<ReportTable> tables;
+  bool misses_only = false;  // --by reason
 };
 
 struct ReportSection {
@@ -46,12 +48,15 @@ struct Report {
 };
 
 [[nodiscard]] store::Filter filter_of(const ReportWish& wish);
+// Calls past the meter: the counts of each reason, and "gate_closed 2, ask_full 1".
+[[nodiscard]] std::map<std::string, int64_t> by_reason(const std::vector<store::MissCount>& misses);
+[[nodiscard]] std::string reasons_text(const std::vector<store::MissCount>& misses);
 
 [[nodiscard]] Result<Report> read_report(store::Queries& queries, const ReportWish& wish);
 
 [[nodiscard]] std::string report_text(const Report& report, const std::string& version,
                                       const TableStyle& style);
 [[nodiscard]] std::string report_json(const Report& report, const std::string& version);
-[[nodiscard]] std::string report_csv(const Report& report);  // the first section
+[[nodiscard]] std::string report_csv(const Report& report);  // the first section, or the misses
 
 }  // namespace hm::cli

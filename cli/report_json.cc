@@ -103,6 +103,8 @@ std::string report_json(const Report& report, const std::string& version) {
           .member("host", miss.host)
           .member("reason", miss.reason)
           .member("count", miss.count)
+          .member("bytes_up", miss.bytes_up)
+          .member("bytes_down", miss.bytes_down)
           .member("last_seen", iso8601_utc(miss.last_us))
           .end_object();
     json.end_array().end_object();

@@ -5,6 +5,8 @@
 #include "cli/control_client.h"
 #include "cli/json_text.h"
 #include "cli/period.h"
+#include "cli/report.h"
+#include "cli/store_words.h"
 #include "cli/text.h"
 
 namespace hm::cli {
@@ -35,10 +37,18 @@ void append(std::string& list, const std::string& part) {
   list += part;
 }
 
+std::string open_calls(const StatusAnswer& process, const char* key) {
+  return "finishes " + thousands(process.number(key).value_or(0)) + " open connections";
+}
+
 StatusRow edge_row(const StatusFacts& facts, bool gate_open) {
   if (!facts.edge) return {"edge", "down", facts.edge_error, false};
   std::string detail = process_detail(*facts.edge);
   append(detail, address(facts.ports.edge));
+  if (facts.edge->number("leaving") == 1) {
+    append(detail, open_calls(*facts.edge, "open_calls"));
+    return {"edge", "stopping", detail, false};
+  }
   if (!facts.edge_accepts) return {"edge", "not accepting", detail, false};
   if (!gate_open) {
     append(detail, "calls are tunnelled unmetered");
@@ -50,18 +60,15 @@ StatusRow edge_row(const StatusFacts& facts, bool gate_open) {
 StatusRow daemon_row(const StatusFacts& facts) {
   if (!facts.daemon) return {"daemon", "down", facts.daemon_error, false};
   std::string detail = process_detail(*facts.daemon);
-  const int64_t waiting = facts.daemon->number("store.queue").value_or(0);
+  if (facts.daemon->number("leaving") == 1) {
+    append(detail, open_calls(*facts.daemon, "sessions"));
+    return {"daemon", "stopping", detail, false};
+  }
   const int64_t dropped = facts.daemon->number("store.dropped").value_or(0);
-  if (waiting > 0) append(detail, thousands(waiting) + " rows waiting");
-  if (facts.daemon->number("store.healthy") == 0) {
-    append(detail, printable(facts.daemon->text("store.error")));
-    return {"daemon", "cannot write", detail, false};
-  }
-  if (dropped > 0) {
-    append(detail, thousands(dropped) + " rows dropped");
-    return {"daemon", "losing rows", detail, false};
-  }
-  return {"daemon", "healthy", detail, true};
+  const StoreWords store = store_words(*facts.daemon, facts.database);
+  if (store.state.empty()) append(detail, store.detail);
+  if (!store.state.empty()) return {"daemon", "cannot write", detail, false};
+  return {"daemon", dropped > 0 ? "losing rows" : "healthy", detail, dropped == 0};
 }
 
 StatusRow listener_row(const char* component, bool accepts, uint16_t port) {
@@ -69,6 +76,14 @@ StatusRow listener_row(const char* component, bool accepts, uint16_t port) {
 }
 
 StatusRow database_row(const StatusFacts& facts) {
+  if (facts.daemon) {
+    const StoreWords store = store_words(*facts.daemon, facts.database);
+    if (!store.state.empty()) {
+      std::string detail = store.detail;
+      append(detail, facts.database);
+      return {"database", store.state, detail, false};
+    }
+  }
   if (!facts.database_error.empty())
     return {"database", "unreadable", facts.database + ": " + facts.database_error, false};
   if (!facts.database_there) return {"database", "not there yet", facts.database, true};
@@ -77,9 +92,17 @@ StatusRow database_row(const StatusFacts& facts) {
 
 StatusRow share_row(const StatusFacts& facts) {
   const auto share = facts.share.per_mille();
-  if (!share) return {"metered share (24 h)", "-", "no calls", true};
-  std::string detail = thousands(facts.share.missed) + " of " +
-                       thousands(facts.share.metered + facts.share.missed) + " calls not metered";
+  std::string detail = !share ? std::string("no calls")
+                              : thousands(facts.share.missed) + " of " +
+                                    thousands(facts.share.metered + facts.share.missed) +
+                                    " calls not metered";
+  const std::string reasons = reasons_text(facts.misses);
+  if (!reasons.empty()) detail += " (" + reasons + ")";
+  const auto in_edge = [&](const char* key) {
+    return facts.edge ? facts.edge->number(key).value_or(0) : 0;
+  };
+  const int64_t more = in_edge("ledger.calls") + in_edge("ledger.open");
+  if (more > 0) append(detail, thousands(more) + " more in the edge");
   return {"metered share (24 h)", per_mille_text(share), detail, true};
 }
 
@@ -159,6 +182,7 @@ StatusFacts gather_status(const Context& context) {
     } else {
       facts.database_error = describe(share.error());
     }
+    if (auto misses = queries->misses(day)) facts.misses = std::move(*misses);
     if (const auto last = queries->last_capture_us()) facts.last_capture_us = *last;
   } else if (queries.error().code != Code::not_found) {
     facts.database_error = describe(queries.error());
@@ -222,6 +246,9 @@ StatusReport judge_status(const StatusFacts& facts) {
   } else {
     report.verdict = Verdict::healthy;
   }
+  if (facts.daemon)
+    for (const std::string& hint : store_words(*facts.daemon, facts.database).hints)
+      report.hints.push_back(hint);
   for (const std::string& warning : warnings) report.hints.push_back("Configuration: " + warning);
   return report;
 }
@@ -282,12 +309,33 @@ std::string status_json(const StatusFacts& facts, const StatusReport& report,
       .member("rows_waiting",
               facts.daemon ? facts.daemon->number("store.queue") : std::optional<int64_t>())
       .end_object();
+  json.key("store");
+  if (!facts.daemon) {
+    json.null();
+  } else {
+    const auto text = [&](const char* key) { return printable(facts.daemon->text(key)); };
+    const auto number = [&](const char* key) { return facts.daemon->number(key); };
+    const int64_t since = number("store.ill_since_us").value_or(0);
+    json.begin_object().member("state", text("store.state")).member("error", text("store.error"));
+    json.key("ill_since");
+    since > 0 ? json.value(iso8601_utc(since)) : json.null();
+    json.member("rows_in_memory", number("store.in_memory"))
+        .member("rows_spooled", number("store.spooled"))
+        .member("rows_dropped", number("store.dropped"))
+        .member("spool_error", text("store.spool_error"))
+        .member("notice", text("store.notice"))
+        .end_object();
+  }
   json.key("metered_24h")
       .begin_object()
       .member("metered", facts.share.metered)
       .member("missed", facts.share.missed)
       .member("metered_per_mille", facts.share.per_mille())
-      .end_object();
+      .member("in_edge",
+              facts.edge ? facts.edge->number("ledger.calls") : std::optional<int64_t>());
+  json.key("misses").begin_object();
+  for (const auto& [reason, count] : by_reason(facts.misses)) json.member(reason, count);
+  json.end_object().end_object();
   json.key("config_warnings").begin_array();
   for (const std::string& warning : config_warnings(facts)) json.value(warning);
   json.end_array();

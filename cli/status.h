@@ -27,6 +27,7 @@ struct StatusFacts {
   bool database_there = false;
   std::string database_error;
   store::MeteredShare share;  // of the last 24 hours
+  std::vector<store::MissCount> misses;
   std::optional<int64_t> last_capture_us;
   int64_t now_us = 0;
 };

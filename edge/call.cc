@@ -15,6 +15,7 @@ constexpr size_t kFirstFlightBytes = 64 * 1024;
 // The interceptor dials within its own limit and then says 200 or 502; a little patience on top.
 constexpr int64_t kFinalAnswerSlackMs = 2'000;
 constexpr int64_t kLingerMs = 1'000;
+constexpr int64_t kSettleMs = 300;
 
 }  // namespace
 
@@ -50,6 +51,7 @@ void Call::apply(Event event) {
     case Command::splice_raw:
       return splice(std::move(far_), false);
     case Command::replace_far:
+      enter_miss();
       return tunnel_.replace_far(std::move(far_));
     case Command::refuse:
       return answer_and_linger(refusal_);
@@ -86,7 +88,7 @@ void Call::route() {
   if (!head.connect) return apply(Event::other_host);
   llm_ = context_.hosts.contains(head.host, head.port);
   if (!llm_) return apply(Event::other_host);
-  if (context_.gate.open()) return apply(Event::llm_open);
+  if (context_.gate.open() || context_.gate.undecided()) return apply(Event::llm_open);
   miss_reason_ = "gate_closed";
   apply(Event::llm_closed);
 }
@@ -110,6 +112,7 @@ void Call::answer_and_linger(std::string_view reply) {
 
 void Call::on_deadline() {
   if (lingering_) return finish();
+  if (settling_) return check_interceptor(true);
   turn_down(wire::head_timeout_reply());
 }
 
@@ -136,6 +139,8 @@ void Call::on_asked(AskResult result) {
       break;
   }
   if (result.status == 200) {
+    process_ = result.process;
+    context_.watch.met(process_);
     far_ = std::move(result.socket);
     far_early_ = std::move(result.after);
     return apply(Event::accepted);
@@ -203,6 +208,7 @@ void Call::splice(net::TcpSocket far, bool metered) {
   if (metered)
     tunnel_.keep_first_flight(kFirstFlightBytes, context_.config.edge.first_answer_limit_ms,
                               wire::is_handshake_only);
+  if (!metered && llm_) enter_miss();
   tunnel_.start(client_.release(), std::move(far), as_bytes(early_), as_bytes(far_early_));
   early_ = {};
   far_early_ = {};
@@ -235,9 +241,29 @@ void Call::on_gate_closed() {
     check_interceptor(false);
 }
 
-// A metered call broke. When the interceptor is gone, it took the call with it; when it is there,
-// or said that it is leaving, it only passed on what the origin did.
+// A metered call broke. When its interceptor is gone without a word, it took the call with it; when
+// it is there, or ended in order, it only passed on what the origin did.
 void Call::check_interceptor(bool then_end) {
+  switch (context_.watch.fate(process_)) {
+    case net::ProcessWatch::Fate::unknown:
+      return knock_for_process(then_end);
+    case net::ProcessWatch::Fate::alive:
+      // The sockets of a process that is killed end before the process itself has.
+      if (!then_end) return;
+      if (std::exchange(settling_, true)) break;
+      return deadline_.start_once(kSettleMs);
+    case net::ProcessWatch::Fate::lost:
+      miss_reason_ = "interceptor_lost";
+      write_miss(tunnel_.so_far());
+      break;
+    case net::ProcessWatch::Fate::ended:
+      break;
+  }
+  if (then_end) apply(Event::ended);
+}
+
+// It has not said who it is: does anybody listen there?
+void Call::knock_for_process(bool then_end) {
   if (context_.knocker.interceptor_leaving()) return then_end ? apply(Event::ended) : void();
   dialer_.cancel();
   dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,
@@ -257,8 +283,16 @@ void Call::write_off() {
   write_miss(tunnel_.so_far());
 }
 
+// Now, not only at the end: a call counts also when the edge dies with it.
+void Call::enter_miss() {
+  entry_ = context_.ledger.begin(miss({}));
+}
+
 void Call::write_miss(const net::TunnelEnd& end) {
-  if (std::exchange(missed_, true)) return;
+  if (!std::exchange(missed_, true)) context_.ledger.complete(entry_, miss(end));
+}
+
+Miss Call::miss(const net::TunnelEnd& end) const {
   Miss miss;
   miss.at_us = started_wall_us_;
   miss.host = reader_.head().host;
@@ -268,7 +302,7 @@ void Call::write_miss(const net::TunnelEnd& end) {
   miss.duration_us = context_.clock.steady_us() - started_us_;
   miss.client_port = client_port_;
   miss.call_id = call_id_;
-  context_.ledger.add(std::move(miss));
+  return miss;
 }
 
 void Call::on_eof(net::TcpStream&) {

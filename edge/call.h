@@ -7,16 +7,17 @@
 #include <memory>
 #include <string>
 
+#include "common/ask/ask.h"
 #include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/net/dialer.h"
 #include "common/net/loop.h"
+#include "common/net/process_watch.h"
 #include "common/net/tcp_stream.h"
 #include "common/net/timer.h"
 #include "common/net/tunnel.h"
 #include "common/wire/connect_head.h"
 #include "common/wire/host_match.h"
-#include "edge/ask.h"
 #include "edge/call_machine.h"
 #include "edge/health_gate.h"
 #include "edge/knocker.h"
@@ -33,6 +34,7 @@ struct EdgeContext {
   HealthGate& gate;
   Knocker& knocker;
   MissLedger& ledger;
+  net::ProcessWatch& watch;
   uint16_t edge_port = 0;
 };
 
@@ -77,6 +79,9 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   void answer_and_linger(std::string_view reply);
   void on_deadline();
   void check_interceptor(bool then_end);
+  void knock_for_process(bool then_end);
+  [[nodiscard]] Miss miss(const net::TunnelEnd& end) const;
+  void enter_miss();
   void write_miss(const net::TunnelEnd& end);
   void finish();
 
@@ -98,11 +103,14 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   const char* miss_reason_ = nullptr;  // an LLM call that goes unmetered, and why
   int64_t started_us_ = 0;
   int64_t started_wall_us_ = 0;
+  int64_t process_ = 0;  // the interceptor that has this call, as far as known
   uint16_t client_port_ = 0;
   bool llm_ = false;
   bool client_eof_ = false;
-  bool missed_ = false;     // this call is in the ledger
+  MissLedger::Entry entry_ = MissLedger::kNone;  // in the ledger while the raw tunnel is open
+  bool missed_ = false;                          // this call is in the ledger, completed
   bool lingering_ = false;  // answered; waiting for the client to read it and go
+  bool settling_ = false;   // over; waiting for what became of the interceptor
 };
 
 }  // namespace hm::edge

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -16,9 +17,11 @@ namespace hm::edge {
 namespace {
 
 constexpr int kNextPorts = 20;
-constexpr std::string_view kLedgerFile = "edge-ledger.";  // and the process id of the edge
 // After the last tunnel the interceptor may still want the ledger (it asks every second).
 constexpr int64_t kLedgerGraceUs = 2'500'000;
+// How long the end of a process that nobody supervises may take: somebody waits for it.
+constexpr int64_t kMostAloneMs = 5'000;
+constexpr std::string_view kPurpose = "edge";
 
 uint16_t port_of(const std::optional<uint16_t>& known, int64_t configured) {
   return known.value_or(static_cast<uint16_t>(configured));
@@ -26,19 +29,25 @@ uint16_t port_of(const std::optional<uint16_t>& known, int64_t configured) {
 
 }  // namespace
 
-EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version)
+EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version,
+                 const setup::Inheritance& given)
     : flags_(flags),
+      supervised_(given.supervised()),
       version_(std::move(version)),
       home_(setup::home_of(flags)),
       place_(setup::place_of(flags, home_)),
       loaded_(config::load(home_.config())),
       started_us_(clock_.steady_us()),
+      kept_(given.kept),
+      departure_(loop_, given, [this](bool relieved) { stand_down(relieved); }),
       dial_options_(setup::dial_options(loaded_.config, loaded_.config.edge.connect_timeout_ms)),
-      knocker_(loop_, dial_options_, loaded_.config.edge, place_.ports_file, gate_, clock_,
+      watch_(loop_, [this](int64_t process) { knocker_.on_process_end(process); }),
+      knocker_(loop_, dial_options_, loaded_.config.edge, place_.ports_file, gate_, clock_, watch_,
                [this] {
                  for (const auto& [id, call] : calls_) call->on_gate_closed();
                }),
-      context_{loop_, clock_, loaded_.config, dial_options_, hosts_, gate_, knocker_, ledger_},
+      context_{loop_, clock_,   loaded_.config, dial_options_, hosts_,
+               gate_, knocker_, ledger_,        watch_},
       listener_(loop_, [this](net::TcpSocket socket) { on_accept(std::move(socket)); }),
       control_(loop_, [this](std::string_view line) { return answer(line); }),
       lifeline_(loop_, [this] { drain(-1); }),
@@ -66,8 +75,12 @@ Result<uint16_t> EdgeApp::start() {
     log::warn("edge.home_unusable").with("folder", home_.root().string()).with(made.error());
 
   const uint16_t wanted = port_of(flags_.edge_port, loaded_.config.daemon.edge_port);
-  const auto port = listener_.listen_near("127.0.0.1", wanted, kNextPorts);
+  const int claimed = kept_.claim(kPurpose, wanted);
+  // Without a kept socket a predecessor that still leaves holds the port.
+  bool relieved = claimed < 0 && setup::Departure::take_over(place_.edge_socket);
+  const auto port = listener_.adopt_or_listen_near(claimed, "127.0.0.1", wanted, kNextPorts);
   if (!port) return port;
+  kept_.keep(kPurpose, wanted, claimed, listener_.file_descriptor());
   context_.edge_port = *port;
   if (wanted != 0 && *port != wanted) {
     log::warn("edge.port_taken")
@@ -82,12 +95,18 @@ Result<uint16_t> EdgeApp::start() {
   mine.edge_port = *port;
   if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
     log::warn("edge.ports_file").with("file", place_.ports_file.string()).with(written.error());
-  if (const auto listening = control_.listen(place_.edge_socket); !listening)
+  if (const auto ledger = ledger_.keep_in(home_.root(), clock_.wall_us()); !ledger)
+    log::warn("edge.ledger_in_memory").with("folder", home_.root().string()).with(ledger.error());
+  if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
+  // Both accept from the same socket until here; from here on calls are ours.
+  relieved = relieved || (claimed >= 0 && setup::Departure::take_over(place_.edge_socket));
+  kept_.close_rest();
+  if (const auto listening = control_.listen(place_.edge_socket, relieved || claimed >= 0);
+      !listening)
     log::warn("edge.control_socket")
         .with("path", place_.edge_socket.string())
         .with(listening.error());
 
-  load_ledger();
   const config::EffectivePorts ports = known.value_or(config::EffectivePorts{});
   knocker_.start(port_of(ports.internal_port, loaded_.config.daemon.internal_port),
                  port_of(ports.api_port, loaded_.config.daemon.api_port));
@@ -96,18 +115,24 @@ Result<uint16_t> EdgeApp::start() {
     if (const auto watching = lifeline_.start(flags_.lifeline); !watching)
       log::warn("edge.lifeline").with(watching.error());
   }
+  departure_.start();
   log::info("edge.startup.ready")
       .with("port", *port)
+      .with("kept_socket", claimed >= 0)
+      .with("succeeds", relieved)
       .with("version", version_)
       .with("took_us", clock_.steady_us() - started_us_);
-  notify::send("READY=1");
+  notify::send("READY=1", 2000);
   return port;
 }
 
 int EdgeApp::run() {
   setup::start_log(loaded_.config, home_.edge_log());
   most_calls_ = setup::raise_descriptor_limit(most_calls_);
-  const auto stop = [this] { drain(loaded_.config.edge.drain_ms); };
+  const auto stop = [this] {
+    if (departure_.leaving()) return loop_.stop();  // asked twice: now
+    departure_.leave();
+  };
   on_term_ = std::make_unique<net::SignalWatch>(loop_, SIGTERM, stop);
   on_int_ = std::make_unique<net::SignalWatch>(loop_, SIGINT, stop);
   const auto port = start();
@@ -127,7 +152,7 @@ void EdgeApp::finish() {
   knocker_.stop();
   control_.close();
   for (const auto& [id, call] : calls_) call->write_off();
-  save_ledger();
+  ledger_.close();
 }
 
 void EdgeApp::on_accept(net::TcpSocket socket) {
@@ -168,13 +193,18 @@ void EdgeApp::on_call_over(uint64_t id) {
   if (draining_) check_drained();
 }
 
+void EdgeApp::stand_down(bool relieved) {
+  if (relieved) control_.disown();
+  const int64_t limit_ms = loaded_.config.edge.drain_ms;
+  drain(supervised_ ? limit_ms : std::min(limit_ms, kMostAloneMs));
+}
+
 void EdgeApp::drain(int64_t limit_ms) {
-  if (draining_) return loop_.stop();  // asked twice: now
+  if (draining_) return loop_.stop();
   draining_ = true;
-  notify::send("STOPPING=1");
   accept_again();
   listener_.close();
-  log::info("edge.drain").with("open_calls", calls_.size());
+  log::info("edge.drain").with("open_calls", calls_.size()).with("relieved", departure_.relieved());
   if (limit_ms >= 0) drain_limit_.start_once(limit_ms);
   pulse_.start_repeating(100);
   check_drained();
@@ -184,34 +214,9 @@ void EdgeApp::check_drained() {
   if (!draining_ || !calls_.empty()) return;
   const int64_t now = clock_.steady_us();
   if (drained_at_us_ == 0) drained_at_us_ = now;
-  if (ledger_.empty() || !gate_.open() || now - drained_at_us_ > kLedgerGraceUs) loop_.stop();
-}
-
-// --- the ledger's file -------------------------------------------------------------------------
-
-void EdgeApp::load_ledger() {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(home_.root(), ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kLedgerFile) ||
-        name.find_first_not_of("0123456789", kLedgerFile.size()) != std::string::npos)
-      continue;
-    // Renamed first: of two edges that start at once, one takes it over.
-    const std::filesystem::path mine =
-        home_.root() / (name + ".taken." + std::to_string(::getpid()));
-    std::filesystem::rename(entry.path(), mine, ignored);
-    if (ignored) continue;
-    if (const auto content = read_file(mine)) ledger_.load(*content);
-    std::filesystem::remove(mine, ignored);
-  }
-  if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
-}
-
-void EdgeApp::save_ledger() {
-  if (ledger_.empty()) return;
-  const auto path = home_.root() / (std::string(kLedgerFile) + std::to_string(::getpid()));
-  if (const auto saved = replace_file(path, ledger_.save()); !saved)
-    log::error("edge.ledger.lost").with("calls", ledger_.calls()).with(saved.error());
+  if (departure_.relieved() || ledger_.empty() || !gate_.open() ||
+      now - drained_at_us_ > kLedgerGraceUs)
+    loop_.stop();
 }
 
 }  // namespace hm::edge

@@ -14,6 +14,8 @@
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
 #include "common/net/tcp_listener.h"
+#include "common/setup/departure.h"
+#include "common/setup/kept_sockets.h"
 #include "common/setup/process.h"
 #include "edge/call.h"
 
@@ -21,7 +23,8 @@ namespace hm::edge {
 
 class EdgeApp final : private Call::Owner {
  public:
-  EdgeApp(const setup::ProcessFlags& flags, std::string version);
+  EdgeApp(const setup::ProcessFlags& flags, std::string version,
+          const setup::Inheritance& given = {});
   ~EdgeApp();
 
   // Blocks until a signal or the lifeline ends it. The process' exit code.
@@ -36,17 +39,17 @@ class EdgeApp final : private Call::Owner {
   void drain(int64_t limit_ms);
 
  private:
+  void stand_down(bool relieved);
   void on_accept(net::TcpSocket socket);
   void on_call_over(uint64_t id) override;
   void accept_again();
   void check_drained();
-  void load_ledger();
-  void save_ledger();
   [[nodiscard]] std::string answer(std::string_view line);
   [[nodiscard]] std::string status_answer() const;
-  [[nodiscard]] std::string ledger_answer() const;
+  [[nodiscard]] std::string ledger_answer();
 
   const setup::ProcessFlags flags_;
+  const bool supervised_;
   const std::string version_;
   const Home home_;
   const RunPlace place_;
@@ -54,10 +57,13 @@ class EdgeApp final : private Call::Owner {
   const Clock& clock_ = system_clock();
   const int64_t started_us_;
   net::Loop loop_;
+  setup::KeptSockets kept_;
+  setup::Departure departure_;
   net::DialOptions dial_options_;
   wire::HostTable hosts_;
   HealthGate gate_;
   MissLedger ledger_;
+  net::ProcessWatch watch_;
   Knocker knocker_;
   EdgeContext context_;
   net::TcpListener listener_;

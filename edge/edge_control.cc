@@ -13,7 +13,12 @@
 namespace hm::edge {
 namespace {
 
-constexpr size_t kLedgerBatch = 512;
+int64_t number(const std::string& argument) {
+  int64_t value = 0;
+  const size_t digits = argument.find('=') + 1;  // npos + 1 is 0
+  std::from_chars(argument.data() + digits, argument.data() + argument.size(), value);
+  return value;
+}
 
 }  // namespace
 
@@ -28,10 +33,7 @@ std::string EdgeApp::answer(std::string_view line) {
   if (verb == "status" || verb == "doctor") return status_answer();
   if (verb == "ledger") return ledger_answer();
   if (verb == "ledger-ack") {  // "ledger-ack 17" or "ledger-ack upto=17"
-    int64_t upto = 0;
-    const size_t digits = argument.find('=') + 1;  // npos + 1 is 0
-    std::from_chars(argument.data() + digits, argument.data() + argument.size(), upto);
-    ledger_.acknowledge(upto);
+    ledger_.acknowledge(number(argument));
     return fine;
   }
   if (verb == "counters") {
@@ -48,18 +50,26 @@ std::string EdgeApp::answer(std::string_view line) {
   }
   if (verb == "drain") {
     // After the answer has gone out.
-    loop_.post([this] { drain(loaded_.config.edge.drain_ms); });
+    loop_.post([this] { departure_.leave(); });
     return fine;
   }
-  if (verb == "leaving") {
-    knocker_.on_leaving();
+  if (verb == "relieve") {
+    if (departure_.relieve()) return fine;
+    return wire::ControlAnswer::error("this edge is not leaving; stop it first");
+  }
+  if (verb == "leaving") {  // an interceptor takes no new call: "leaving PID"
+    knocker_.on_leaving(number(argument));
+    return fine;
+  }
+  if (verb == "ending") {  // it ends, and has written down what it knows: "ending PID"
+    watch_.ending(number(argument));
     return fine;
   }
   if (verb == "reload")
     return wire::ControlAnswer::error("the edge reads config.toml at start only; restart it");
   return wire::ControlAnswer::error("unknown request \"" + verb +
                                     "\"; known: ping status doctor counters ledger ledger-ack "
-                                    "leaving log-level drain reload");
+                                    "leaving ending log-level drain relieve reload");
 }
 
 std::string EdgeApp::status_answer() const {
@@ -72,20 +82,23 @@ std::string EdgeApp::status_answer() const {
       .add("internal_port", knocker_.port())
       .add("gate", gate_.open() ? "open" : "closed")
       .add("gate_since_us", knocker_.gate_since_us())
+      .add("leaving", departure_.leaving() || draining_ ? 1 : 0)
       .add("draining", draining_ ? 1 : 0)
       .add("open_calls", static_cast<int64_t>(calls_.size()))
       .add("ledger.entries", static_cast<int64_t>(ledger_.entries()))
       .add("ledger.calls", ledger_.calls())
+      .add("ledger.open", static_cast<int64_t>(ledger_.open_entries()))
+      .add("ledger.survives", ledger_.survives() ? 1 : 0)
       .add("rss_bytes", resident_bytes());
   for (const std::string& warning : loaded_.warnings) status.add("config.warning", warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
   return status.text();
 }
 
-std::string EdgeApp::ledger_answer() const {
+std::string EdgeApp::ledger_answer() {
   wire::ControlAnswer list;
   list.add("pid", ::getpid());
-  for (const Miss& miss : ledger_.oldest(kLedgerBatch)) list.add("entry", miss.pack());
+  for (const Miss& miss : ledger_.offer()) list.add("entry", miss.pack());
   return list.text();
 }
 

@@ -3,6 +3,7 @@
 namespace hm::edge {
 
 bool HealthGate::on_knock(Knock knock) {
+  decided_ = true;
   switch (knock) {
     case Knock::good:
       silent_ = 0;
@@ -23,6 +24,7 @@ bool HealthGate::on_knock(Knock knock) {
 }
 
 bool HealthGate::on_ask_failed() {
+  decided_ = true;
   good_ = 0;
   return set(false);
 }

@@ -22,6 +22,9 @@ class HealthGate {
  public:
   [[nodiscard]] bool open() const { return open_; }
   [[nodiscard]] bool ever_open() const { return ever_open_; }
+  // Before the first verdict a call asks for itself: an edge that was just restarted must not send
+  // the calls that waited for it past the meter.
+  [[nodiscard]] bool undecided() const { return !decided_; }
 
   // True when the state changed.
   bool on_knock(Knock knock);
@@ -35,6 +38,7 @@ class HealthGate {
 
   bool open_ = false;
   bool ever_open_ = false;
+  bool decided_ = false;
   int good_ = 0;
   int silent_ = 0;
 };

@@ -18,10 +18,11 @@ constexpr int64_t kEagerForUs = 2'000'000;
 
 Knocker::Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
                  std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
-                 std::function<void()> on_gate_closed)
+                 net::ProcessWatch& watch, std::function<void()> on_gate_closed)
     : limits_(limits),
       ports_file_(std::move(ports_file)),
       gate_(gate),
+      watch_(watch),
       clock_(clock),
       on_gate_closed_(std::move(on_gate_closed)),
       ask_(loop, options),
@@ -54,7 +55,16 @@ void Knocker::hurry() {
   timer_.start_once(0);
 }
 
-void Knocker::on_leaving() {
+void Knocker::on_process_end(int64_t process) {
+  if (process != process_) return;
+  process_ = 0;
+  if (watch_.fate(process) == net::ProcessWatch::Fate::lost && gate_.on_ask_failed())
+    return gate_changed();
+  hurry();
+}
+
+void Knocker::on_leaving(int64_t process) {
+  if (process != 0 && process_ != 0 && process != process_) return;  // its successor answers
   leaving_ = true;
   ask_.cancel();  // its answer would be from before
   gate_.on_ask_failed() ? gate_changed() : schedule();
@@ -88,7 +98,11 @@ void Knocker::on_answer(const AskResult& result) {
   if (result.kind == AskResult::Kind::answered && result.status == 200) knock = Knock::good;
   if (result.kind == AskResult::Kind::answered && result.status == 503) knock = Knock::full;
   if (result.kind == AskResult::Kind::silent) knock = Knock::silent;
-  if (knock == Knock::good || knock == Knock::full) leaving_ = knock == Knock::full;
+  if (knock == Knock::good || knock == Knock::full) {
+    leaving_ = knock == Knock::full;
+    process_ = result.process;
+    watch_.met(process_);
+  }
   if (gate_.on_knock(knock)) return gate_changed();
   schedule();
 }

@@ -8,11 +8,12 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "common/ask/ask.h"
 #include "common/base/clock.h"
 #include "common/config/config.h"
+#include "common/net/process_watch.h"
 #include "common/net/timer.h"
 #include "common/net/work.h"
-#include "edge/ask.h"
 #include "edge/health_gate.h"
 
 namespace hm::edge {
@@ -21,20 +22,24 @@ class Knocker {
  public:
   Knocker(net::Loop& loop, const net::DialOptions& options, const config::Edge& limits,
           std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
-          std::function<void()> on_gate_closed);
+          net::ProcessWatch& watch, std::function<void()> on_gate_closed);
 
   void start(uint16_t port, uint16_t api_port);
   void stop();
   [[nodiscard]] uint16_t port() const { return port_; }  // where calls go
   [[nodiscard]] uint16_t api_port() const { return api_port_; }
+  [[nodiscard]] int64_t process() const { return process_; }  // who answered last; 0: unknown
 
   // The gate changed by something else than a knock: knock in its new rhythm.
   void gate_changed();
   // Something looks wrong: knock now.
   void hurry();
+  // This process has ended: when it is the one that answers, and no successor can be known to be
+  // there, the gate closes before a call finds out.
+  void on_process_end(int64_t process);
   // The interceptor drains on purpose (it told our control socket, or said 503): it finishes the
   // calls it has. Until the next good knock.
-  void on_leaving();
+  void on_leaving(int64_t process);  // 0: whoever answers
   [[nodiscard]] bool interceptor_leaving() const { return leaving_; }
   [[nodiscard]] int64_t gate_since_us() const { return gate_since_us_; }  // wall
 
@@ -47,6 +52,7 @@ class Knocker {
   const config::Edge& limits_;
   std::filesystem::path ports_file_;
   HealthGate& gate_;
+  net::ProcessWatch& watch_;
   const Clock& clock_;
   std::function<void()> on_gate_closed_;
   Ask ask_;
@@ -54,6 +60,7 @@ class Knocker {
   net::Work reread_;
   uint16_t port_ = 0;
   uint16_t api_port_ = 0;
+  int64_t process_ = 0;
   bool leaving_ = false;
   int64_t started_us_ = 0;
   int64_t gate_since_us_ = 0;

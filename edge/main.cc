@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "common/setup/process.h"
+#include "common/setup/worker.h"
 #include "edge/edge_app.h"
 
 namespace {
@@ -16,6 +17,9 @@ constexpr const char* kUsage =
     "  --run-dir DIR      folder for the control socket and effective-ports.json of this pair\n"
     "  --edge-port N      port to listen on (default: config.toml, 8081); 0 = any free one\n"
     "  --lifeline-fd N    exit when this descriptor has reached its end and no tunnel is open\n"
+    "  --supervised       under systemd: work in a child process, so that a successor can start "
+    "while\n"
+    "                     this one still finishes its calls; the port is kept over restarts\n"
     "  --version, --help\n"
     "\n"
     "Example: halton-meter-edge --home /tmp/meter --edge-port 0\n";
@@ -37,5 +41,7 @@ int main(int argc, char** argv) {
     std::puts("halton-meter-edge " HM_VERSION);
     return 0;
   }
-  return hm::edge::EdgeApp(flags, HM_VERSION).run();
+  return hm::setup::run_worker(flags.supervised, [&flags](const hm::setup::Inheritance& given) {
+    return hm::edge::EdgeApp(flags, HM_VERSION, given).run();
+  });
 }

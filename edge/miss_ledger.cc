@@ -1,119 +1,135 @@
 #include "edge/miss_ledger.h"
 
-#include <charconv>
+#include <algorithm>
+#include <string>
 #include <tuple>
 #include <utility>
 
-#include "common/wire/control_message.h"
+#include "common/base/random_id.h"
 
 namespace hm::edge {
 namespace {
 
 constexpr int64_t kHourUs = 3600LL * 1'000'000;
 
-int64_t number(std::string_view text) {
-  int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 }  // namespace
 
-std::string Miss::pack() const {
-  return wire::pack_fields({{"seq", std::to_string(sequence)},
-                            {"at_us", std::to_string(at_us)},
-                            {"host", host},
-                            {"reason", reason},
-                            {"count", std::to_string(count)},
-                            {"up", std::to_string(bytes_up)},
-                            {"down", std::to_string(bytes_down)},
-                            {"us", std::to_string(duration_us)},
-                            {"port", std::to_string(client_port)},
-                            {"call", call_id}});
+MissLedger::MissLedger() : origin_(random_number()) {
+  for (size_t slot = kMaxEntries; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
-Miss Miss::unpack(std::string_view text) {
-  Miss miss;
-  for (auto& [key, value] : wire::unpack_fields(text)) {
-    if (key == "seq") miss.sequence = number(value);
-    if (key == "at_us") miss.at_us = number(value);
-    if (key == "count") miss.count = number(value);
-    if (key == "up") miss.bytes_up = number(value);
-    if (key == "down") miss.bytes_down = number(value);
-    if (key == "us") miss.duration_us = number(value);
-    if (key == "port") miss.client_port = number(value);
-    if (key == "host") miss.host = std::move(value);
-    if (key == "reason") miss.reason = std::move(value);
-    if (key == "call") miss.call_id = std::move(value);
+Result<void> MissLedger::keep_in(const std::filesystem::path& folder, int64_t now_us) {
+  auto file = wire::MissFile::take_or_make(folder);
+  if (!file) return std::unexpected(file.error());
+  file_ = std::move(*file);
+  file_.recover(now_us);
+  free_.clear();
+  std::vector<size_t> found;
+  for (size_t slot = kMaxEntries; slot-- > 0;)
+    (file_.slots()[slot].state == wire::MissSlot::free ? free_ : found).push_back(slot);
+  // What was offered before comes first and keeps its name.
+  std::sort(found.begin(), found.end(), [this](size_t a, size_t b) {
+    const auto key = [this](size_t slot) {
+      const wire::MissSlot& one = file_.slots()[slot];
+      return std::tuple(one.offered == 0, one.at_us, one.number);
+    };
+    return key(a) < key(b);
+  });
+  for (const size_t slot : found) {
+    enter(slot);
+    if (file_.slots()[slot].offered != 0) offered_ = next_sequence_ - 1;
   }
-  return miss;
+  return {};
 }
 
-void MissLedger::add(Miss miss) {
+void MissLedger::enter(size_t slot) {
+  calls_ += file_.slots()[slot].miss().count;
+  done_.emplace(next_sequence_++, slot);
+}
+
+size_t MissLedger::free_slot() {
   // Months without an interceptor: coarser again rather than larger.
   for (const int64_t span : {kHourUs, 24 * kHourUs, INT64_MAX}) {
-    if (entries_.size() < kMaxEntries) break;
-    compact(span);
+    if (free_.empty()) compact(span, false);
   }
-  miss.sequence = next_sequence_++;
-  entries_.emplace(miss.sequence, std::move(miss));
+  if (free_.empty()) compact(INT64_MAX, true);  // thousands of hosts: one of them stands for all
+  const size_t slot = free_.back();
+  free_.pop_back();
+  return slot;
 }
 
-void MissLedger::compact(int64_t span_us) {
-  std::map<std::tuple<std::string, std::string, int64_t>, Miss> sums;
-  for (auto& [sequence, miss] : entries_) {
-    Miss& sum = sums[{miss.host, miss.reason, miss.at_us / span_us}];
-    if (sum.host.empty()) {
-      sum = std::move(miss);
+MissLedger::Entry MissLedger::begin(const Miss& miss) {
+  if (open_ >= kMaxOpen) return kNone;
+  const size_t slot = free_slot();
+  Miss named = miss;
+  named.origin = origin_;
+  named.number = next_number_++;
+  file_.slots()[slot].fill(named, wire::MissSlot::open);
+  ++open_;
+  return slot;
+}
+
+void MissLedger::complete(Entry entry, const Miss& miss) {
+  if (entry == kNone) {
+    const size_t slot = free_slot();
+    Miss named = miss;
+    named.origin = origin_;
+    named.number = next_number_++;
+    file_.slots()[slot].fill(named, wire::MissSlot::done);
+    return enter(slot);
+  }
+  file_.slots()[entry].set_numbers(miss);
+  file_.slots()[entry].set_state(wire::MissSlot::done);
+  --open_;
+  enter(entry);
+}
+
+void MissLedger::compact(int64_t span_us, bool any_host) {
+  std::map<std::tuple<std::string, std::string, int64_t>, size_t> sums;
+  for (auto it = done_.upper_bound(offered_); it != done_.end();) {
+    const Miss miss = file_.slots()[it->second].miss();
+    const auto key =
+        std::tuple(any_host ? std::string() : miss.host, miss.reason, miss.at_us / span_us);
+    const auto [sum, first] = sums.emplace(key, it->second);
+    if (first) {
+      ++it;
       continue;
     }
-    sum.count += miss.count;
-    sum.bytes_up += miss.bytes_up;
-    sum.bytes_down += miss.bytes_down;
-    sum.duration_us += miss.duration_us;
-    sum.client_port = 0;  // a sum is nobody's in particular
-    sum.call_id.clear();
-  }
-  entries_.clear();
-  // New sequences: a hand-over under way must not acknowledge a sum that it has not seen.
-  for (auto& [key, sum] : sums) {
-    sum.sequence = next_sequence_++;
-    entries_.emplace(sum.sequence, std::move(sum));
+    Miss whole = file_.slots()[sum->second].miss();
+    whole.count += miss.count;
+    whole.bytes_up += miss.bytes_up;
+    whole.bytes_down += miss.bytes_down;
+    whole.duration_us += miss.duration_us;
+    file_.merge(sum->second, it->second, whole);
+    free_.push_back(it->second);
+    it = done_.erase(it);
   }
 }
 
-std::vector<Miss> MissLedger::oldest(size_t most) const {
+std::vector<Miss> MissLedger::offer(size_t most) {
   std::vector<Miss> list;
-  for (const auto& [sequence, miss] : entries_) {
-    if (list.size() == most) break;
-    list.push_back(miss);
+  for (const auto& [sequence, slot] : done_) {
+    if (list.size() == std::min(most, kMaxOffered)) break;
+    file_.slots()[slot].offered = 1;
+    offered_ = std::max(offered_, sequence);
+    list.push_back(file_.slots()[slot].miss());
+    list.back().sequence = sequence;
   }
   return list;
 }
 
 void MissLedger::acknowledge(int64_t up_to_sequence) {
-  entries_.erase(entries_.begin(), entries_.upper_bound(up_to_sequence));
-}
-
-int64_t MissLedger::calls() const {
-  int64_t sum = 0;
-  for (const auto& [sequence, miss] : entries_) sum += miss.count;
-  return sum;
-}
-
-std::string MissLedger::save() const {
-  std::string text;
-  for (const auto& [sequence, miss] : entries_) text += miss.pack() + '\n';
-  return text;
-}
-
-void MissLedger::load(std::string_view text) {
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    Miss miss = Miss::unpack(text.substr(0, end));
-    if (!miss.host.empty() && !miss.reason.empty()) add(std::move(miss));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+  const auto end = done_.upper_bound(std::min(up_to_sequence, offered_));
+  for (auto it = done_.begin(); it != end; ++it) {
+    calls_ -= file_.slots()[it->second].miss().count;
+    file_.slots()[it->second].set_state(wire::MissSlot::free);
+    free_.push_back(it->second);
   }
+  done_.erase(done_.begin(), end);
+}
+
+void MissLedger::close() {
+  if (done_.empty() && open_ == 0) file_.remove();
 }
 
 }  // namespace hm::edge

@@ -1,53 +1,66 @@
-// Every LLM call that this edge sent past the meter, until the interceptor has taken it over.
+// Every LLM call that this edge sends past the meter, until the interceptor has taken it over. A
+// call is entered when its tunnel begins and completed at its end, so that it is counted also when
+// the edge dies in between; see common/wire/miss_file.h for where the entries lie.
+//
 // Bounded: beyond 4096 entries they are summed by host, reason and hour (then day, then
-// altogether): coarser, never lost. One thread.
+// altogether): coarser, never lost. Tunnels beyond 2048 open ones are entered at their end. One
+// thread; nothing here blocks but keep_in().
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
-#include <string>
-#include <string_view>
 #include <vector>
+
+#include "common/wire/miss.h"
+#include "common/wire/miss_file.h"
 
 namespace hm::edge {
 
-struct Miss {
-  int64_t sequence = 0;  // given by the ledger, growing
-  int64_t at_us = 0;     // wall
-  std::string host;
-  std::string reason;  // gate_closed, ask_refused, ask_timeout, ask_full, interceptor_lost, ...
-  int64_t count = 1;
-  int64_t bytes_up = 0;
-  int64_t bytes_down = 0;
-  int64_t duration_us = 0;
-  int64_t client_port = 0;
-  std::string call_id;
-
-  [[nodiscard]] std::string pack() const;  // one control value
-  [[nodiscard]] static Miss unpack(std::string_view text);
-};
+using wire::Miss;
 
 class MissLedger {
  public:
-  static constexpr size_t kMaxEntries = 4096;
+  static constexpr size_t kMaxEntries = wire::MissFile::kSlots;
+  static constexpr size_t kMaxOpen = 2048;
+  static constexpr size_t kMaxOffered = 512;
 
-  void add(Miss miss);
-  // At most `most` entries, oldest first.
-  [[nodiscard]] std::vector<Miss> oldest(size_t most) const;
+  using Entry = size_t;
+  static constexpr Entry kNone = SIZE_MAX;
+
+  MissLedger();
+  // From now on in a file; what a dead edge left there is taken over. Before the first entry.
+  [[nodiscard]] Result<void> keep_in(const std::filesystem::path& folder, int64_t now_us);
+
+  void add(const Miss& miss) { complete(kNone, miss); }  // a call that is over
+  [[nodiscard]] Entry begin(const Miss& miss);           // one that begins; kNone: not entered yet
+  void complete(Entry entry, const Miss& miss);
+  void close();  // the edge ends: an empty file goes, another stays for the next edge
+
+  // The oldest entries, kMaxOffered at most. They stay as they are until acknowledged.
+  [[nodiscard]] std::vector<Miss> offer(size_t most = kMaxOffered);
   void acknowledge(int64_t up_to_sequence);
 
-  [[nodiscard]] size_t entries() const { return entries_.size(); }
-  [[nodiscard]] int64_t calls() const;  // misses not handed over, summed
-  [[nodiscard]] bool empty() const { return entries_.empty(); }
-
-  [[nodiscard]] std::string save() const;  // one line per entry
-  void load(std::string_view text);        // adds what a former edge left
+  [[nodiscard]] size_t entries() const { return done_.size(); }
+  [[nodiscard]] size_t open_entries() const { return open_; }
+  [[nodiscard]] int64_t calls() const { return calls_; }  // of calls that are over, summed
+  [[nodiscard]] bool survives() const { return file_.survives(); }  // the end of the process
+  [[nodiscard]] bool empty() const { return done_.empty(); }
 
  private:
-  void compact(int64_t span_us);
+  size_t free_slot();
+  void enter(size_t slot);
+  void compact(int64_t span_us, bool any_host);
 
-  std::map<int64_t, Miss> entries_;  // by sequence
+  wire::MissFile file_;
+  std::map<int64_t, size_t> done_;  // sequence to slot
+  std::vector<size_t> free_;
+  uint64_t origin_ = 0;
+  int64_t next_number_ = 1;
   int64_t next_sequence_ = 1;
+  int64_t offered_ = 0;  // sequence
+  int64_t calls_ = 0;
+  size_t open_ = 0;
 };
 
 }  // namespace hm::edge

@@ -125,11 +125,17 @@ struct CallRecord {
 
 // A call to a metered host that was not metered, or only seen.
 struct MissRecord {
+  // Its name, if it has one already: a miss that comes twice is one row. The store names the rest.
+  std::string source;
+  int64_t sequence = 0;
+  // `count` is what the connection call_id has begun: the rows that came of it are no misses.
+  bool less_rows = false;
   int64_t at_us = 0;  // wall
   std::string host;
-  // A stable word: gate_closed, ask_refused, ask_timeout, ask_full, interceptor_lost, not_tls,
-  // origin_unverified, origin_unreachable, client_refused_ca, sni_mismatch, client_certificate,
-  // observer_unread (protocol seen but not read), observer_lost, queue_full, unknown_path, ...
+  // A stable word: gate_closed, ask_refused, ask_timeout, ask_full, interceptor_lost, edge_lost,
+  // not_tls, origin_unverified, origin_unreachable, client_refused_ca, sni_mismatch,
+  // client_certificate, observer_unread (protocol seen but not read), observer_lost, queue_full,
+  // unknown_path, ...
   std::string reason;
   int64_t count = 1;
   int64_t bytes_up = 0;

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "common/setup/process.h"
+#include "common/setup/worker.h"
 #include "interceptor/app/app.h"
 
 namespace {
@@ -19,6 +20,8 @@ constexpr const char* kUsage =
     "any\n"
     "  --api-port N         port of the HTTP API (default: config.toml, 8765); 0 = any\n"
     "  --lifeline-fd N      finish the calls and exit when this descriptor has reached its end\n"
+    "  --supervised         under systemd: work in a child process, so that a successor can start\n"
+    "                       while this one still finishes its calls; ports are kept over restarts\n"
     "  --version, --help\n"
     "\n"
     "Example: halton-meter-interceptor --home /tmp/meter --internal-port 0 --api-port 0\n";
@@ -41,5 +44,7 @@ int main(int argc, char** argv) {
     std::puts("halton-meter-interceptor " HM_VERSION);
     return 0;
   }
-  return hm::InterceptorApp(flags, HM_VERSION).run();
+  return hm::setup::run_worker(flags.supervised, [&flags](const hm::setup::Inheritance& given) {
+    return hm::InterceptorApp(flags, HM_VERSION, given).run();
+  });
 }

@@ -28,7 +28,7 @@ symbols=$(nm -D --undefined-only "$binary" | awk '{print $NF}' | sed 's/@.*//' |
 if [ -n "$strangers$symbols" ]; then
   warn "Diet: ${binary##*/} has company that it must not have:"
   printf '%s\n' "$strangers" "$symbols" | sed '/^$/d; s/^/  /'
-  say "What to do: the edge may use common/base, common/net, common/wire and common/config only."
+  say "What to do: the edge may use the folders of common/ only."
   exit 1
 fi
 say "Diet: ${binary##*/} asks for ${needed//$'\n'/, } and nothing else."

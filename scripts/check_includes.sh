@@ -19,6 +19,7 @@ ROOT = pathlib.Path(sys.argv[1])
 BASE, NET, WIRE, CONFIG = "common/base", "common/net", "common/wire", "common/config"
 RATES_TOML = "common/rates_toml"
 SETUP = "common/setup"
+ASK = "common/ask"
 INTERCEPTOR = "interceptor"  # call_record.h, the nouns that all floors share
 
 
@@ -32,9 +33,10 @@ FOLDERS = {
     NET: [BASE],
     WIRE: [BASE],
     CONFIG: [BASE],
+    ASK: [BASE, NET, WIRE],  # what may be asked at the interceptor's door
     RATES_TOML: [BASE],
     SETUP: [BASE, NET, CONFIG],  # how both processes begin
-    "edge": [BASE, NET, WIRE, CONFIG, SETUP],
+    "edge": [BASE, NET, WIRE, ASK, CONFIG, SETUP],
     INTERCEPTOR: [BASE],
     "interceptor/tls": [BASE],
     "interceptor/http": [BASE],

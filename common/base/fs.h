@@ -33,6 +33,7 @@ class Home {
   [[nodiscard]] std::filesystem::path bundle() const {
     return python_dir() / "certifi" / "cacert.pem";
   }
+  [[nodiscard]] std::filesystem::path refusals() const { return root_ / "ca-refusals"; }
   [[nodiscard]] std::filesystem::path spool_dir() const { return root_ / "spool"; }
   [[nodiscard]] std::filesystem::path edge_log() const { return root_ / "edge.err.log"; }
   [[nodiscard]] std::filesystem::path daemon_log() const { return root_ / "daemon.err.log"; }

@@ -1,31 +1,86 @@
 #include "common/base/notify.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 namespace hm::notify {
+namespace {
 
-void send(std::string_view state) {
+std::atomic<bool> muted{false};
+
+const char* socket_path() {
   const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr || (*path != '/' && *path != '@')) return;
+  const bool usable = path != nullptr && (*path == '/' || *path == '@') &&
+                      std::strlen(path) < sizeof sockaddr_un{}.sun_path;
+  return usable && !muted.load() ? path : nullptr;
+}
+
+bool send_with(std::string_view state, int descriptor, int64_t patience_ms) {
+  const char* path = socket_path();
+  if (path == nullptr) return false;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const size_t length = std::strlen(path);
-  if (length >= sizeof address.sun_path) return;
   std::memcpy(address.sun_path, path, length);
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // abstract namespace, unix(7)
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-           reinterpret_cast<const sockaddr*>(&address),
-           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
+  if (fd < 0) return false;
+  timeval patience{};
+  patience.tv_sec = patience_ms / 1000;
+  patience.tv_usec = patience_ms % 1000 * 1000;
+  if (patience_ms > 0) ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+
+  iovec part{};
+  part.iov_base = const_cast<char*>(state.data());
+  part.iov_len = state.size();
+  msghdr message{};
+  message.msg_name = &address;
+  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
+  }
+  const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | (patience_ms > 0 ? 0 : MSG_DONTWAIT));
   ::close(fd);
+  return sent >= 0;
+}
+
+}  // namespace
+
+bool send(std::string_view state, int64_t patience_ms) {
+  return send_with(state, -1, patience_ms);
+}
+
+bool store(std::string_view name, int descriptor, int64_t patience_ms) {
+  return send_with("FDSTORE=1\nFDNAME=" + std::string(name), descriptor, patience_ms);
+}
+
+bool forget(std::string_view name, int64_t patience_ms) {
+  return send_with("FDSTOREREMOVE=1\nFDNAME=" + std::string(name), -1, patience_ms);
+}
+
+void mute(bool on) {
+  muted = on;
+}
+
+bool available() {
+  return socket_path() != nullptr;
 }
 
 int64_t watchdog_us() {

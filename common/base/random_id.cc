@@ -55,4 +55,10 @@ std::string random_hex_id() {
   return id;
 }
 
+uint64_t random_number() {
+  uint64_t number = 0;
+  for (const uint8_t byte : random_bytes()) number = number << 8U ^ number >> 56U ^ byte;
+  return number;
+}
+
 }  // namespace hm

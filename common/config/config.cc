@@ -135,7 +135,9 @@ const std::vector<Key>& keys() {
       {{"edge.max_connections", "number", "4096",
         "Connections at a time; more wait to be accepted."},
        whole_number(HM_FIELD(edge.max_connections), 16, 1'000'000)},
-      {{"edge.drain_ms", "ms", "5000", "How long tunnels may go on after a stop."},
+      {{"edge.drain_ms", "ms", "600000",
+        "How long tunnels in flight may go on after a stop or restart; at most 5 s without a "
+        "supervisor."},
        whole_number(HM_FIELD(edge.drain_ms), 0, 3'600'000)},
 
       {{"intercept.max_sessions", "number", "1024", "Metered connections at a time; more go raw."},
@@ -150,7 +152,9 @@ const std::vector<Key>& keys() {
       {{"intercept.decoded_limit_mib", "MiB", "64",
         "Decoded body read per call; beyond, incomplete."},
        whole_number(HM_FIELD(intercept.decoded_limit_mib), 1, 4096)},
-      {{"intercept.drain_ms", "ms", "30000", "How long calls may go on after a stop."},
+      {{"intercept.drain_ms", "ms", "600000",
+        "How long calls in flight may go on after a stop or restart; at most 30 s without a "
+        "supervisor."},
        whole_number(HM_FIELD(intercept.drain_ms), 0, 3'600'000)},
 
       {{"tagging.default_project", "slug", "\"misc\"", "Project of calls that nothing else names."},

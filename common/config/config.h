@@ -34,7 +34,7 @@ struct Edge {
   int64_t knock_open_ms = 1'000;
   int64_t knock_closed_ms = 200;
   int64_t max_connections = 4096;
-  int64_t drain_ms = 5'000;
+  int64_t drain_ms = 600'000;
 };
 
 struct Intercept {
@@ -43,7 +43,7 @@ struct Intercept {
   int64_t handshake_timeout_ms = 8'000;
   int64_t trust_memory_s = 3'600;
   int64_t decoded_limit_mib = 64;
-  int64_t drain_ms = 30'000;
+  int64_t drain_ms = 600'000;
 };
 
 struct Tagging {

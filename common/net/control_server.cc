@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <list>
+#include <string>
 #include <utility>
 
 #include "common/base/bytes.h"
@@ -83,6 +85,11 @@ Result<void> bind_fresh(int descriptor, const UnixAddress& address) {
 
 }  // namespace
 
+bool nobody_answers(const std::filesystem::path& socket) {
+  const auto address = UnixAddress::of(socket);
+  return !address || access(address->path(), F_OK) != 0 || abandoned(*address);
+}
+
 struct ControlServer::State {
   struct Connection {
     State& server;
@@ -119,12 +126,16 @@ struct ControlServer::State {
         handler(std::move(the_handler)),
         acceptor(the_loop, [this](int descriptor) { accept(descriptor); }) {}
 
-  Result<void> listen(const std::filesystem::path& where) {
+  Result<void> listen(const std::filesystem::path& where, bool take_over) {
     close();
     if (auto folder = ensure_dir(where.parent_path()); !folder) return folder;
     const FolderLock lock(where.parent_path());
     if (!lock.held()) return fail(Code::busy, "control_socket.lock");
-    const auto address = UnixAddress::of(where);
+    // Beside the path first, then over it: at no moment does nobody answer there.
+    const std::filesystem::path first =
+        take_over ? where.parent_path() / (std::to_string(getpid()) + ".sock") : where;
+    if (take_over) unlink(first.c_str());
+    const auto address = UnixAddress::of(first);
     if (!address) return std::unexpected(address.error());
     const int descriptor = open_socket();
     if (descriptor < 0) return fail_with(errno, "control_socket.socket");
@@ -132,7 +143,10 @@ struct ControlServer::State {
     struct stat made{};
     if (bound && (::listen(descriptor, kMaxConnections) != 0 || stat(address->path(), &made) != 0))
       bound = fail_with(errno, "control_socket.listen");
+    if (bound && take_over && rename(first.c_str(), where.c_str()) != 0)
+      bound = fail_with(errno, "control_socket.take_over");
     if (!bound) {
+      if (take_over) unlink(first.c_str());
       ::close(descriptor);
       return bound;
     }
@@ -145,11 +159,14 @@ struct ControlServer::State {
   void close() {
     acceptor.close();
     connections.clear();
-    if (path.empty()) return;
-    struct stat now{};
-    if (stat(path.c_str(), &now) == 0 && now.st_dev == device && now.st_ino == inode)
-      unlink(path.c_str());
+    if (on_our_path()) unlink(path.c_str());
     path.clear();
+  }
+
+  [[nodiscard]] bool on_our_path() const {
+    struct stat now{};
+    return !path.empty() && stat(path.c_str(), &now) == 0 && now.st_dev == device &&
+           now.st_ino == inode;
   }
 
   void accept(int descriptor) {
@@ -249,8 +266,16 @@ ControlServer::~ControlServer() {
   static_cast<void>(state_.release());
 }
 
-Result<void> ControlServer::listen(const std::filesystem::path& path) {
-  return state_->listen(path);
+Result<void> ControlServer::listen(const std::filesystem::path& path, bool take_over) {
+  return state_->listen(path, take_over);
+}
+
+void ControlServer::disown() {
+  state_->path.clear();
+}
+
+bool ControlServer::reachable() const {
+  return state_->on_our_path();
 }
 
 void ControlServer::close() {

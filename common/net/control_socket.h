@@ -27,14 +27,20 @@ class ControlServer {
   ControlServer& operator=(const ControlServer&) = delete;
 
   // Creates the parent folder (0700). A socket file that nobody answers on is replaced; one that a
-  // live process answers on is `busy`.
-  [[nodiscard]] Result<void> listen(const std::filesystem::path& path);
-  void close();  // removes the socket file if it is still ours
+  // live process answers on is `busy`, unless that one is to be succeeded: with `take_over` ours
+  // replaces its file, in one step.
+  [[nodiscard]] Result<void> listen(const std::filesystem::path& path, bool take_over = false);
+  void close();                          // removes the socket file if it is still ours
+  void disown();                         // whatever becomes of the file is a successor's affair
+  [[nodiscard]] bool reachable() const;  // the file is there and ours
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// The socket's process is gone. Asks the kernel alone, so it does not wait for anybody.
+[[nodiscard]] bool nobody_answers(const std::filesystem::path& socket);
 
 // One asynchronous request from a loop to another process. Destroying it cancels.
 class ControlRequest {

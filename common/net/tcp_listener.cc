@@ -60,6 +60,19 @@ Result<int> open_listening(const SocketAddress& address) {
   return descriptor;
 }
 
+// Of a socket that can be adopted: one that listens, on loopback.
+Result<SocketAddress> listening_address(int descriptor) {
+  int listening = 0;
+  socklen_t length = sizeof listening;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0)
+    return fail_with(errno, "tcp_listener.adopt");
+  const SocketAddress local = local_address(descriptor);
+  if (listening == 0 || (local.family() != AF_INET && local.family() != AF_INET6))
+    return fail(Code::unsupported, "tcp_listener.adopt");
+  if (!local.loopback()) return fail(Code::permission, "tcp_listener.not_loopback");
+  return local;
+}
+
 }  // namespace
 
 TcpListener::TcpListener(Loop& loop, std::function<void(TcpSocket)> on_accept)
@@ -91,19 +104,23 @@ Result<uint16_t> TcpListener::listen_near(const std::string& address, uint16_t p
 }
 
 Result<uint16_t> TcpListener::adopt(int file_descriptor) {
-  int listening = 0;
-  socklen_t length = sizeof listening;
-  if (getsockopt(file_descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0)
-    return fail_with(errno, "tcp_listener.adopt");
-  const SocketAddress local = local_address(file_descriptor);
-  if (listening == 0 || (local.family() != AF_INET && local.family() != AF_INET6))
-    return fail(Code::unsupported, "tcp_listener.adopt");
+  const auto local = listening_address(file_descriptor);
+  if (!local) return std::unexpected(local.error());
   fcntl(file_descriptor, F_SETFD, FD_CLOEXEC);
   const int flags = fcntl(file_descriptor, F_GETFL);
   fcntl(file_descriptor, F_SETFL, flags | O_NONBLOCK);
   if (auto started = state_->acceptor.start(file_descriptor); !started)
     return std::unexpected(started.error());
-  return local.port();
+  return local->port();
+}
+
+Result<uint16_t> TcpListener::adopt_or_listen_near(int kept, const std::string& address,
+                                                   uint16_t port, int attempts) {
+  if (kept >= 0) {
+    if (listening_address(kept)) return adopt(kept);
+    ::close(kept);
+  }
+  return listen_near(address, port, attempts);
 }
 
 void TcpListener::close() {

@@ -27,7 +27,11 @@ class TcpListener {
   [[nodiscard]] Result<uint16_t> listen_near(const std::string& address, uint16_t port,
                                              int attempts);
   // A socket that is bound and listening already (systemd's descriptor store).
+  // On loopback only; else it stays the caller's.
   [[nodiscard]] Result<uint16_t> adopt(int file_descriptor);
+  // adopt(kept) where that is 0 or more and of use, else listen_near(). Owns `kept`.
+  [[nodiscard]] Result<uint16_t> adopt_or_listen_near(int kept, const std::string& address,
+                                                      uint16_t port, int attempts);
 
   void close();
   [[nodiscard]] int file_descriptor() const;  // -1 when not listening

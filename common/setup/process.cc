@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <utility>
 
 #include "common/base/log.h"
@@ -60,6 +61,10 @@ std::string parse_flags(int argc, const char* const* argv,
       flags.version = true;
       return {};
     }
+    if (flag == "--supervised") {
+      flags.supervised = true;
+      continue;
+    }
     std::optional<uint16_t>* const port =
         std::ranges::find(allowed, flag) != allowed.end() ? port_flag(flags, flag) : nullptr;
     const bool known = flag == "--home" || flag == "--run-dir" || flag == "--lifeline-fd";
@@ -90,6 +95,8 @@ net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms) 
 }
 
 void start_log(const config::Config& config, const std::filesystem::path& file) {
+  // A limit of file sizes (ulimit -f) is an error to be handled like a full disk, not an end.
+  std::signal(SIGXFSZ, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for it
   log::Level level = log::Level::info;
   if (log::parse_level(config.log.level, level)) log::set_level(level);
   log::Options options;

@@ -23,6 +23,7 @@ struct ProcessFlags {
   std::optional<uint16_t> internal_port;
   std::optional<uint16_t> api_port;
   int lifeline = -1;
+  bool supervised = false;  // see worker.h
   bool help = false;
   bool version = false;
 };

@@ -2,7 +2,8 @@
 // itself.
 //
 //   edge         CONNECT api.openai.com:443 HTTP/1.1 + Host + the three headers below
-//   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits kAskLimitMs)
+//   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits kAskLimitMs),
+//                                             and the process id of who has it
 //                HTTP/1.1 200 OK              the origin's TCP connection is open; bytes follow
 //                HTTP/1.1 502 Bad Gateway     the origin cannot be reached; passed to the client
 //                HTTP/1.1 503 ...             full or draining: the edge goes raw
@@ -19,9 +20,11 @@ inline constexpr std::string_view kCallIdHeader = "X-Halton-Call";             /
 inline constexpr std::string_view kClientPortHeader = "X-Halton-Client-Port";  // decimal
 inline constexpr std::string_view kEdgePortHeader = "X-Halton-Edge-Port";  // the port it came to
 
+inline constexpr std::string_view kProcessHeader = "X-Halton-Process";  // decimal, of the 102
+
 // Reserved names, answered by the interceptor itself (RFC 2606: .invalid resolves nowhere).
-// Knock: 200 and close, when calls would be metered; 503 when they would not. The edge's health
-// gate knocks on the same door that calls use.
+// Knock: 102, then 200 and close, when calls would be metered; 503 when they would not. The edge's
+// health gate knocks on the same door that calls use.
 inline constexpr std::string_view kKnockHost = "knock.halton-meter.invalid";
 inline constexpr std::string_view kSelfTestHost = "selftest.halton-meter.invalid";
 

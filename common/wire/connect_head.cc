@@ -179,6 +179,15 @@ HeadState AnswerHeadReader::feed(Bytes bytes, size_t& used) {
   return state_ = HeadState::complete;
 }
 
+int64_t AnswerHeadReader::process() const {
+  const std::string line = "\r\n" + std::string(kProcessHeader) + ": ";
+  const size_t at = text_.find(line);
+  int64_t process = 0;
+  if (at != std::string::npos)
+    std::from_chars(text_.data() + at + line.size(), text_.data() + text_.size(), process);
+  return process;
+}
+
 void AnswerHeadReader::next() {
   text_.clear();
   line_start_ = 0;
@@ -229,6 +238,11 @@ std::string ask_head(std::string_view host, uint16_t port, std::string_view call
   text += std::string(kClientPortHeader) + ": " + std::to_string(client_port) + "\r\n";
   text += std::string(kEdgePortHeader) + ": " + std::to_string(edge_port) + "\r\n\r\n";
   return text;
+}
+
+std::string processing_head(int64_t process) {
+  return "HTTP/1.1 102 Processing\r\n" + std::string(kProcessHeader) + ": " +
+         std::to_string(process) + "\r\n\r\n";
 }
 
 std::string authority_text(std::string_view host, uint16_t port) {

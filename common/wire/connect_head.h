@@ -76,6 +76,7 @@ class AnswerHeadReader {
   // As above. Call next() to read the head after an interim one.
   [[nodiscard]] HeadState feed(Bytes bytes, size_t& used);
   [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] int64_t process() const;  // kProcessHeader of this head, 0 without
   void next();
 
  private:
@@ -99,6 +100,9 @@ class AnswerHeadReader {
 // The edge's ask (ask.h).
 [[nodiscard]] std::string ask_head(std::string_view host, uint16_t port, std::string_view call_id,
                                    uint16_t client_port, uint16_t edge_port);
+
+// The interim answer to it.
+[[nodiscard]] std::string processing_head(int64_t process);
 
 // "host:port", with brackets around an IPv6 literal.
 [[nodiscard]] std::string authority_text(std::string_view host, uint16_t port);

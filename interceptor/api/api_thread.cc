@@ -7,11 +7,17 @@
 
 #include "common/base/log.h"
 #include "common/net/loop.h"
+#include "common/net/timer.h"
 #include "interceptor/api/handlers.h"
 #include "interceptor/api/http_server.h"
 #include "interceptor/api/routes.h"
 
 namespace hm::api {
+namespace {
+
+constexpr int64_t kHoldMs = 3'600'000;
+
+}  // namespace
 
 ApiThread::ApiThread(ApiOptions options, const HealthSource& health, const Clock& clock)
     : options_(std::move(options)), health_(health), clock_(clock) {}
@@ -34,14 +40,20 @@ Result<uint16_t> ApiThread::start() {
     const ApiContext context{health_, clock_, options_.version, clock_.steady_us()};
     const Routes routes(context, options_.allow_origins);
     HttpServer server(*loop, routes);
-    const auto port = server.listen(options_.port);
+    const auto port = server.listen(options_.port, options_.kept_v4, options_.kept_v6);
     loop_ = &*loop;
+    server_ = &server;
+    doors_ = server.doors();
+    // Without its doors the loop would have nothing to wait for: it runs until stop().
+    net::Timer hold(*loop, [] {});
+    hold.start_repeating(kHoldMs);
     promise.set_value(port);  // start() returns now and owns loop_
     if (port) loop->run();
   });
   const auto port = bound.get();
   if (!port) {
     loop_ = nullptr;
+    server_ = nullptr;
     thread_.join();
     return port;
   }
@@ -49,11 +61,16 @@ Result<uint16_t> ApiThread::start() {
   return port;
 }
 
+void ApiThread::close_doors() {
+  if (loop_ != nullptr) loop_->post([server = server_] { server->close_doors(); });
+}
+
 void ApiThread::stop() {
   if (!thread_.joinable()) return;
   loop_->post([loop = loop_] { loop->stop(); });
   thread_.join();
   loop_ = nullptr;
+  server_ = nullptr;
 }
 
 }  // namespace hm::api

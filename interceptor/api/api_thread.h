@@ -21,10 +21,20 @@ class Loop;
 
 namespace hm::api {
 
+class HttpServer;
+
 struct ApiOptions {
   uint16_t port = 8765;  // 0: any free one; taken: the next free one of the twenty above
   std::vector<std::string> allow_origins;
   std::string version;
+  int kept_v4 = -1;  // sockets that listen already, from a former process; owned
+  int kept_v6 = -1;
+};
+
+// The listening sockets: for the next process to be kept; -1 where there is none.
+struct ApiDoors {
+  int v4 = -1;
+  int v6 = -1;
 };
 
 // Read on the API's thread while others write: implementations are thread-safe and do not block.
@@ -47,13 +57,17 @@ class ApiThread {
 
   // Returns the bound port of 127.0.0.1 (and of ::1, where that is to be had). Once.
   [[nodiscard]] Result<uint16_t> start();
-  void stop();  // closes connections at once; idempotent
+  [[nodiscard]] ApiDoors doors() const { return doors_; }  // as start() opened them
+  void close_doors();  // accepts nobody any more; who is in is served on
+  void stop();         // closes connections at once; idempotent
 
  private:
   ApiOptions options_;
   const HealthSource& health_;
   const Clock& clock_;
-  net::Loop* loop_ = nullptr;  // lives on the thread's stack; set between start() and stop()
+  ApiDoors doors_;
+  HttpServer* server_ = nullptr;  // as the loop
+  net::Loop* loop_ = nullptr;     // lives on the thread's stack; set between start() and stop()
   std::thread thread_;
 };
 

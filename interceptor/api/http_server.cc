@@ -16,11 +16,21 @@ HttpServer::HttpServer(net::Loop& loop, const Routes& routes)
       v4_(loop, [this](net::TcpSocket socket) { accept(std::move(socket)); }),
       v6_(loop, [this](net::TcpSocket socket) { accept(std::move(socket)); }) {}
 
-Result<uint16_t> HttpServer::listen(uint16_t port) {
-  auto bound = v4_.listen_near("127.0.0.1", port, kPortAttempts);
+Result<uint16_t> HttpServer::listen(uint16_t port, int kept_v4, int kept_v6) {
+  auto bound = v4_.adopt_or_listen_near(kept_v4, "127.0.0.1", port, kPortAttempts);
   // Names like localhost may mean ::1 first. Without IPv6, clients fall back by themselves.
-  if (bound && !v6_.listen("::1", *bound)) log::debug("api.no_ipv6").with("port", *bound);
+  if (!bound || !v6_.adopt_or_listen_near(kept_v6, "::1", *bound, 0))
+    log::debug("api.no_ipv6").with("port", port);
   return bound;
+}
+
+ApiDoors HttpServer::doors() const {
+  return {v4_.file_descriptor(), v6_.file_descriptor()};
+}
+
+void HttpServer::close_doors() {
+  v4_.close();
+  v6_.close();
 }
 
 void HttpServer::accept(net::TcpSocket socket) {

@@ -7,6 +7,7 @@
 
 #include "common/base/result.h"
 #include "common/net/tcp_listener.h"
+#include "interceptor/api/api_thread.h"
 #include "interceptor/api/http_connection.h"
 
 namespace hm::net {
@@ -25,7 +26,10 @@ class HttpServer final : public HttpConnection::Owner {
   HttpServer(net::Loop& loop, const Routes& routes);  // both outlive it
 
   // 127.0.0.1, and the same port of ::1 if that can be had. Returns the port.
-  [[nodiscard]] Result<uint16_t> listen(uint16_t port);
+  // `kept_*`: sockets that listen already, or -1; owned.
+  [[nodiscard]] Result<uint16_t> listen(uint16_t port, int kept_v4 = -1, int kept_v6 = -1);
+  [[nodiscard]] ApiDoors doors() const;
+  void close_doors();
 
   void on_connection_end(HttpConnection& connection) override;
 

@@ -1,5 +1,8 @@
 #include "interceptor/app/app.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -16,6 +19,8 @@
 #include "common/net/control_socket.h"
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
+#include "common/setup/departure.h"
+#include "common/setup/kept_sockets.h"
 #include "common/wire/connect_head.h"
 #include "common/wire/control_message.h"
 #include "common/wire/host_match.h"
@@ -25,8 +30,10 @@
 #include "interceptor/meter/provider_registry.h"
 #include "interceptor/pricing/user_rates.h"
 #include "interceptor/relay/acceptor.h"
+#include "interceptor/relay/flight_log.h"
 #include "interceptor/relay/ledger_collector.h"
 #include "interceptor/relay/loop_monitor.h"
+#include "interceptor/relay/trust_file.h"
 #include "interceptor/store/record_queue.h"
 #include "interceptor/store/writer.h"
 #include "interceptor/tls/ca_store.h"
@@ -37,8 +44,19 @@ namespace {
 constexpr int kNextPorts = 20;
 constexpr int64_t kDrainPulseMs = 50;
 constexpr int64_t kFarewellMs = 500;
+// How long the end of a process that nobody supervises may take: somebody waits for it.
+constexpr int64_t kMostAloneMs = 30'000;
+// With a successor there is no hurry: who pauses between calls keeps its connection this long.
+constexpr int64_t kIdleUs = 3'000'000;
+constexpr std::string_view kPurpose = "intercept";
+constexpr std::string_view kApiPurpose = "api";
+constexpr std::string_view kApi6Purpose = "api6";
 // With a lifeline nobody is in a hurry: the command has ended, its last calls may still stream.
 constexpr int64_t kLifelineLimitMs = 10 * 60 * 1000;
+
+std::string about_us(std::string_view verb) {
+  return wire::control_request(verb, {std::to_string(::getpid())});
+}
 
 struct Heartbeat final : api::HealthSource {
   const relay::LoopMonitor* monitor = nullptr;
@@ -50,26 +68,36 @@ struct Heartbeat final : api::HealthSource {
 }  // namespace
 
 struct InterceptorApp::Parts {
-  Parts(const setup::ProcessFlags& given, std::string given_version)
-      : flags(given),
+  Parts(const setup::ProcessFlags& given_flags, std::string given_version,
+        const setup::Inheritance& inherited)
+      : flags(given_flags),
+        supervised(inherited.supervised()),
         version(std::move(given_version)),
-        home(setup::home_of(given)),
-        place(setup::place_of(given, home)),
+        home(setup::home_of(given_flags)),
+        place(setup::place_of(given_flags, home)),
         loaded(config::load(home.config())),
         warnings(loaded.warnings),
-        dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)) {}
+        dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)),
+        kept(inherited.kept),
+        departure(loop, inherited, [this](bool relieved) { stand_down(relieved); }) {}
 
   [[nodiscard]] bool prepare();
   [[nodiscard]] bool prepare_tls();
   void add_providers();
   void warn_of_config(std::string text);
+  [[nodiscard]] relay::StoreProgress progress();
   [[nodiscard]] bool listen();
+  void start_api();
   void open_control();
+  void watch_signals();
+  void stand_down(bool relieved);
   void drain(int64_t limit_ms);
   void drain_pulse();
+  void finish();
   void stop();
 
   const setup::ProcessFlags flags;
+  const bool supervised;
   const std::string version;
   const Home home;
   const RunPlace place;
@@ -84,6 +112,8 @@ struct InterceptorApp::Parts {
   uint16_t edge_port = 0;  // as the edge has written it, else as configured
   int64_t drain_until_us = 0;
   bool draining = false;
+  bool finishing = false;
+  bool succeeds = false;  // a former process was relieved by us
 
   // Made in this order, destroyed in reverse: what refers to something comes after it.
   store::RecordQueue queue;
@@ -95,9 +125,13 @@ struct InterceptorApp::Parts {
   std::unique_ptr<tls::OriginSideContext> origin_side;
   std::unique_ptr<tls::LeafCache> leaves;
   std::unique_ptr<relay::TrustMemory> trust;
+  std::unique_ptr<relay::FlightLog> flights;
   net::Loop loop;
+  setup::KeptSockets kept;
+  setup::Departure departure;
   std::unique_ptr<attribution::Attributor> attributor;
   std::optional<KeyPrinter> key_printer;
+  std::unique_ptr<relay::TrustFile> trust_file;
   std::unique_ptr<relay::RelayContext> context;
   std::unique_ptr<relay::Acceptor> acceptor;
   std::unique_ptr<relay::LoopMonitor> monitor;
@@ -202,19 +236,30 @@ bool InterceptorApp::Parts::prepare_tls() {
   return true;
 }
 
+relay::StoreProgress InterceptorApp::Parts::progress() {
+  return {[this] { return queue.accepted(); },
+          [this] { return writer->status().rows_safe.load(); }};
+}
+
 bool InterceptorApp::Parts::listen() {
   const config::Config& config = loaded.config;
   trust = std::make_unique<relay::TrustMemory>(clock, config.intercept.trust_memory_s * 1'000'000);
+  trust_file = std::make_unique<relay::TrustFile>(loop, *trust, home.refusals());
+  trust_file->load();
   attribution::TagConfig tags;
   tags.default_project = config.tagging.default_project;
   attributor = std::make_unique<attribution::Attributor>(loop, tags);
+  flights = std::make_unique<relay::FlightLog>(progress());
+  if (const auto mapped = flights->keep_in(home.root()); !mapped)
+    log::warn("daemon.flights_in_memory").with("folder", home.root().string()).with(mapped.error());
   relay::RelayLimits limits;
   limits.max_sessions = most_sessions;
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(relay::RelayContext{
       loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
-      *attributor, queue, limits, key_printer ? &*key_printer : nullptr});
+      *attributor, queue, limits, key_printer ? &*key_printer : nullptr, flights.get(),
+      place.edge_socket});
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
   const auto known = config::read_ports(place.ports_file);
@@ -225,7 +270,10 @@ bool InterceptorApp::Parts::listen() {
   };
   const auto wanted =
       flags.internal_port.value_or(static_cast<uint16_t>(config.daemon.internal_port));
-  const auto port = acceptor->listen(wanted, kNextPorts);
+  const int claimed = kept.claim(kPurpose, wanted);
+  // Without a kept socket a predecessor that still leaves holds the port.
+  if (claimed < 0) succeeds = setup::Departure::take_over(place.daemon_socket);
+  const auto port = acceptor->listen(claimed, wanted, kNextPorts);
   if (!port) {
     log::error("daemon.startup.failed")
         .with("port", wanted)
@@ -234,6 +282,7 @@ bool InterceptorApp::Parts::listen() {
     return false;
   }
   internal_port = *port;
+  kept.keep(kPurpose, wanted, claimed, acceptor->listening());
   if (wanted != 0 && internal_port != wanted) {
     log::warn("daemon.port_taken")
         .with("wanted", wanted)
@@ -244,14 +293,42 @@ bool InterceptorApp::Parts::listen() {
   return true;
 }
 
+void InterceptorApp::Parts::start_api() {
+  api::ApiOptions options;
+  options.port = flags.api_port.value_or(static_cast<uint16_t>(loaded.config.daemon.api_port));
+  options.allow_origins = loaded.config.cors.allow_origins;
+  options.version = version;
+  options.kept_v4 = kept.claim(kApiPurpose, options.port);
+  options.kept_v6 = kept.claim(kApi6Purpose, options.port);
+  api = std::make_unique<api::ApiThread>(options, heartbeat);
+  const auto port = api->start();
+  if (!port) {
+    log::warn("daemon.api_unavailable").with("port", options.port).with(port.error());
+    return;
+  }
+  api_port = *port;
+  kept.keep(kApiPurpose, options.port, options.kept_v4, api->doors().v4);
+  kept.keep(kApi6Purpose, options.port, options.kept_v6, api->doors().v6);
+  if (options.port != 0 && api_port != options.port) {
+    log::warn("daemon.port_taken")
+        .with("wanted", options.port)
+        .with("port", api_port)
+        .with("text", describe_port_holder(options.port) + " holds the HTTP API's port");
+  }
+}
+
 void InterceptorApp::Parts::open_control() {
-  facts = std::make_unique<InterceptorFacts>(
-      InterceptorFacts{version, started_us, internal_port, api_port, warnings, clock, *writer,
-                       queue, *acceptor, *monitor, *trust, *authority,
-                       [this] { loop.post([this] { drain(loaded.config.intercept.drain_ms); }); }});
+  facts = std::make_unique<InterceptorFacts>(InterceptorFacts{
+      version, started_us, internal_port, api_port, warnings, clock, *writer, queue, *acceptor,
+      *monitor, *trust, *authority, [this] { loop.post([this] { departure.leave(); }); },
+      [this] { return departure.relieve(); }, [this] { return departure.leaving() || draining; }});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });
-  if (const auto listening = control->listen(place.daemon_socket); !listening)
+  // Both accept from the same sockets until here; from here on calls are ours.
+  if (kept.any_claimed() && !succeeds) succeeds = setup::Departure::take_over(place.daemon_socket);
+  kept.close_rest();
+  const bool take_over = succeeds || kept.any_claimed();
+  if (const auto listening = control->listen(place.daemon_socket, take_over); !listening)
     log::warn("daemon.control_socket")
         .with("path", place.daemon_socket.string())
         .with(listening.error());
@@ -259,26 +336,70 @@ void InterceptorApp::Parts::open_control() {
 
 // --- stop --------------------------------------------------------------------------------------
 
+void InterceptorApp::Parts::watch_signals() {
+  const auto stop_soon = [this] {
+    if (departure.leaving()) return finish();  // asked twice: now
+    departure.leave();
+  };
+  on_term = std::make_unique<net::SignalWatch>(loop, SIGTERM, stop_soon);
+  on_int = std::make_unique<net::SignalWatch>(loop, SIGINT, stop_soon);
+  if (flags.lifeline < 0) return;
+  lifeline = std::make_unique<net::FdWatch>(loop, [this] { drain(kLifelineLimitMs); });
+  if (const auto watching = lifeline->start(flags.lifeline); !watching)
+    log::warn("daemon.lifeline").with(watching.error());
+}
+
+void InterceptorApp::Parts::stand_down(bool relieved) {
+  const int64_t limit_ms = loaded.config.intercept.drain_ms;
+  if (relieved) {  // new calls, the ledger and the control socket are the successor's
+    control->disown();
+    acceptor->close_door();
+    api->close_doors();
+    ledger.reset();
+    trust_file.reset();
+  }
+  drain(supervised ? limit_ms : std::min(limit_ms, kMostAloneMs));
+}
+
 void InterceptorApp::Parts::drain(int64_t limit_ms) {
-  if (draining) return loop.stop();  // asked twice: now
+  if (draining) return finish();
   draining = true;
-  notify::send("STOPPING=1");
-  log::info("daemon.drain").with("sessions", acceptor->sessions());
+  log::info("daemon.drain")
+      .with("sessions", acceptor->sessions())
+      .with("relieved", departure.relieved());
   drain_until_us = clock.steady_us() + limit_ms * 1000;
   drain_timer = std::make_unique<net::Timer>(loop, [this] { drain_pulse(); });
   drain_timer->start_repeating(kDrainPulseMs);
-  // A connection that ends from now on ends in order; nobody was lost.
   farewell = std::make_unique<net::ControlRequest>(loop);
-  farewell->send(place.edge_socket, wire::control_request("leaving"), kFarewellMs, 4096,
-                 [](const Result<std::string>&) {});
+  if (departure.relieved()) return drain_pulse();
+  acceptor->turn_away();
+  // The edge is to send no new call, and not to take this for an illness.
+  if (control->reachable())
+    farewell->send(place.edge_socket, about_us("leaving"), kFarewellMs, 4096,
+                   [](const Result<std::string>&) {});
   ledger->collect();
   drain_pulse();
 }
 
 void InterceptorApp::Parts::drain_pulse() {
-  acceptor->drain();
-  const bool done = acceptor->sessions() == 0 && !farewell->busy() && !ledger->busy();
-  if (done || clock.steady_us() >= drain_until_us) loop.stop();
+  const bool told = !farewell->busy();
+  // Nobody came, and the edge knows: a later start is to find the ports free.
+  if (supervised && told && !departure.relieved()) {
+    acceptor->close_door();
+    api->close_doors();
+  }
+  acceptor->drain(departure.relieved() ? kIdleUs : 0);
+  const bool done = acceptor->sessions() == 0 && told && (ledger == nullptr || !ledger->busy());
+  if (done || clock.steady_us() >= drain_until_us) finish();
+}
+
+// Whatever connection ends from now on ends in order: its rows are written before we are gone.
+void InterceptorApp::Parts::finish() {
+  if (std::exchange(finishing, true)) return loop.stop();
+  drain_timer.reset();
+  if (farewell == nullptr) farewell = std::make_unique<net::ControlRequest>(loop);
+  farewell->send(place.edge_socket, about_us("ending"), kFarewellMs, 4096,
+                 [this](const Result<std::string>&) { loop.stop(); });
 }
 
 void InterceptorApp::Parts::stop() {
@@ -288,12 +409,14 @@ void InterceptorApp::Parts::stop() {
   acceptor.reset();  // sessions that are still open write what they know
   attributor.reset();
   if (writer != nullptr) writer->stop();
+  if (flights != nullptr) flights->close();
   log::info("daemon.exit").with("open_sessions", open);
   log::stop();
 }
 
-InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version)
-    : parts_(std::make_unique<Parts>(flags, std::move(version))) {}
+InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version,
+                               const setup::Inheritance& given)
+    : parts_(std::make_unique<Parts>(flags, std::move(version), given)) {}
 
 InterceptorApp::~InterceptorApp() = default;
 
@@ -309,23 +432,7 @@ int InterceptorApp::run() {
   app.heartbeat.monitor = app.monitor.get();
   app.monitor->start();
 
-  api::ApiOptions api_options;
-  api_options.port =
-      app.flags.api_port.value_or(static_cast<uint16_t>(app.loaded.config.daemon.api_port));
-  api_options.allow_origins = app.loaded.config.cors.allow_origins;
-  api_options.version = app.version;
-  app.api = std::make_unique<api::ApiThread>(api_options, app.heartbeat);
-  if (const auto port = app.api->start()) {
-    app.api_port = *port;
-    if (api_options.port != 0 && app.api_port != api_options.port) {
-      log::warn("daemon.port_taken")
-          .with("wanted", api_options.port)
-          .with("port", app.api_port)
-          .with("text", describe_port_holder(api_options.port) + " holds the HTTP API's port");
-    }
-  } else {
-    log::warn("daemon.api_unavailable").with("port", api_options.port).with(port.error());
-  }
+  app.start_api();
 
   config::EffectivePorts mine;
   mine.internal_port = app.internal_port;
@@ -336,24 +443,19 @@ int InterceptorApp::run() {
         .with("file", app.place.ports_file.string())
         .with(written.error());
   app.open_control();
-  app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.place.edge_socket, app.queue);
+  app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.clock, app.place.edge_socket,
+                                                        app.home.root(), app.queue, app.progress());
   app.ledger->start();
-
-  const auto stop_soon = [&app] { app.drain(app.loaded.config.intercept.drain_ms); };
-  app.on_term = std::make_unique<net::SignalWatch>(app.loop, SIGTERM, stop_soon);
-  app.on_int = std::make_unique<net::SignalWatch>(app.loop, SIGINT, stop_soon);
-  if (app.flags.lifeline >= 0) {
-    app.lifeline =
-        std::make_unique<net::FdWatch>(app.loop, [&app] { app.drain(kLifelineLimitMs); });
-    if (const auto watching = app.lifeline->start(app.flags.lifeline); !watching)
-      log::warn("daemon.lifeline").with(watching.error());
-  }
+  app.watch_signals();
+  app.departure.start();
   log::info("daemon.startup.ready")
       .with("internal_port", app.internal_port)
       .with("api_port", app.api_port)
+      .with("kept_sockets", app.kept.any_claimed())
+      .with("succeeds", app.succeeds)
       .with("version", app.version)
       .with("took_us", app.clock.steady_us() - app.started_us);
-  notify::send("READY=1");
+  notify::send("READY=1", 2000);
   app.loop.run();
   app.stop();
   return 0;

@@ -7,12 +7,14 @@
 #include <string>
 
 #include "common/setup/process.h"
+#include "common/setup/worker.h"
 
 namespace hm {
 
 class InterceptorApp {
  public:
-  InterceptorApp(const setup::ProcessFlags& flags, std::string version);
+  InterceptorApp(const setup::ProcessFlags& flags, std::string version,
+                 const setup::Inheritance& given = {});
   ~InterceptorApp();
   InterceptorApp(const InterceptorApp&) = delete;
   InterceptorApp& operator=(const InterceptorApp&) = delete;

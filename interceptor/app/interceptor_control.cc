@@ -19,6 +19,8 @@ const char* trust_variable(const std::string& client) {
   if (client.starts_with("codex")) return "CODEX_CA_CERTIFICATE";
   if (client.starts_with("curl")) return "CURL_CA_BUNDLE";
   if (client.starts_with("deno")) return "DENO_CERT";
+  if (client.starts_with("git")) return "GIT_SSL_CAINFO";
+  if (client.starts_with("aws")) return "AWS_CA_BUNDLE";
   if (client.starts_with("python")) return "SSL_CERT_FILE,REQUESTS_CA_BUNDLE";
   return "SSL_CERT_FILE";
 }
@@ -32,12 +34,19 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("uptime_us", facts.clock.steady_us() - facts.started_us)
       .add("internal_port", facts.internal_port)
       .add("api_port", facts.api_port)
+      .add("leaving", facts.leaving() ? 1 : 0)
       .add("sessions", static_cast<int64_t>(facts.acceptor.sessions()))
       .add("store.queue", writer.queue_depth.load())
       .add("store.last_commit", writer.last_commit_us.load())
       .add("store.rows_written", writer.rows_written.load())
       .add("store.healthy", writer.healthy.load() ? 1 : 0)
       .add("store.error", writer.last_error())
+      .add("store.state", name_of(writer.state.load()))
+      .add("store.ill_since_us", writer.ill_since_us.load())
+      .add("store.in_memory", writer.in_memory.load())
+      .add("store.spooled", writer.spooled.load())
+      .add("store.spool_error", writer.spool_error())
+      .add("store.notice", writer.notice())
       .add("loop_lag_us", facts.monitor.worst_lag_us())
       .add("ca.not_after_us", facts.authority.not_after_us())
       .add("rss_bytes", resident_bytes());
@@ -83,6 +92,10 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
     facts.drain();
     return ok;
   }
+  if (verb == "relieve") {
+    if (facts.relieve()) return ok;
+    return wire::ControlAnswer::error("this process is not leaving; stop it first");
+  }
   if (verb == "reload") {
     facts.trust.forget_all();  // the usual reason to ask: a client was mended
     return wire::ControlAnswer()
@@ -92,7 +105,7 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
   }
   return wire::ControlAnswer::error(
       "unknown request \"" + verb +
-      "\"; known: ping status doctor counters log-level drain reload");
+      "\"; known: ping status doctor counters log-level drain relieve reload");
 }
 
 }  // namespace hm

@@ -27,7 +27,9 @@ struct InterceptorFacts {
   const relay::LoopMonitor& monitor;
   relay::TrustMemory& trust;
   const tls::Authority& authority;
-  std::function<void()> drain;  // called after the answer has gone out
+  std::function<void()> drain;    // called after the answer has gone out
+  std::function<bool()> relieve;  // a successor takes over, if we are leaving
+  std::function<bool()> leaving;
 };
 
 [[nodiscard]] std::string answer_control(const InterceptorFacts& facts, std::string_view line);

@@ -60,7 +60,17 @@ struct ConnectionMeter::Parts {
 
   void add_unread(http::ExchangeId id, const char* reason, std::string_view detail,
                   bool websocket) {
-    if (unread.size() == kMaxOpenCalls) return counters::get("meter.unread_dropped").add();
+    if (unread.size() == kMaxOpenCalls) {  // told at once, and without its size
+      MissRecord miss;
+      miss.at_us = clock.wall_us();
+      miss.host = facts.host;
+      miss.call_id = facts.call_id;
+      miss.reason = reason;
+      miss.detail = detail;
+      counters::get("meter.unread_dropped").add();
+      if (!sink.push(std::move(miss))) counters::get("meter.record_refused").add();
+      return;
+    }
     Unread& entry = unread[id];
     entry.started_us = clock.steady_us();
     entry.websocket = websocket;

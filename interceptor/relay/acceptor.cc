@@ -21,18 +21,17 @@ Acceptor::Acceptor(RelayContext& context)
 
 Acceptor::~Acceptor() = default;
 
-Result<uint16_t> Acceptor::listen(uint16_t port, int attempts) {
-  return listener_.listen_near("127.0.0.1", port, attempts);
+Result<uint16_t> Acceptor::listen(int kept, uint16_t port, int attempts) {
+  return listener_.adopt_or_listen_near(kept, "127.0.0.1", port, attempts);
 }
 
-void Acceptor::drain() {
-  metering_ = false;
-  // The door stays open and says 503: the edge goes raw and knows that nobody died.
+void Acceptor::drain(int64_t idle_us) {
   std::vector<uint64_t> ids;
   ids.reserve(sessions_.size());
   for (const auto& [id, session] : sessions_) ids.push_back(id);
   for (const uint64_t id : ids) {
-    if (const auto found = sessions_.find(id); found != sessions_.end()) found->second->drain();
+    if (const auto found = sessions_.find(id); found != sessions_.end())
+      found->second->drain(idle_us);
   }
 }
 

@@ -19,12 +19,16 @@ class Acceptor final : private Session::Owner {
   explicit Acceptor(RelayContext& context);
   ~Acceptor();
 
-  // Taken: the next free ports above, at most `attempts`. Port 0 takes any.
-  [[nodiscard]] Result<uint16_t> listen(uint16_t port, int attempts);
-  // False: asks and knocks are answered 503 (the writer is dead, the app is draining).
-  void set_metering(bool metering) { metering_ = metering; }
-  // Takes no new call; sessions end as their calls do. May be called again and again.
-  void drain();
+  // `kept`: a socket that listens already, or -1. Taken: the next free ports above, at most
+  // `attempts`. Port 0 takes any.
+  [[nodiscard]] Result<uint16_t> listen(int kept, uint16_t port, int attempts);
+  [[nodiscard]] int listening() const { return listener_.file_descriptor(); }
+  // Takes no new call: the door stays open and says 503. Sessions end as their calls do.
+  void turn_away() { metering_ = false; }
+  // The door is a successor's now, or nobody's. What came in before is metered to its end.
+  void close_door() { listener_.close(); }
+  // Ends connections on which nothing has happened for `idle_us`. Again and again.
+  void drain(int64_t idle_us);
 
   [[nodiscard]] size_t sessions() const { return sessions_.size(); }
 

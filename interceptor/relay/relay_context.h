@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 
 #include "common/base/clock.h"
 #include "common/base/key_print.h"
@@ -9,6 +10,7 @@
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/call_record.h"
 #include "interceptor/meter/provider_registry.h"
+#include "interceptor/relay/flight_log.h"
 #include "interceptor/relay/trust_memory.h"
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/contexts.h"
@@ -38,6 +40,8 @@ struct RelayContext {
   RecordSink& sink;
   RelayLimits limits;
   const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
+  FlightLog* flights = nullptr;             // null: none is kept
+  std::filesystem::path edge_socket{};      // empty: nothing is known of the edge
 };
 
 }  // namespace hm::relay

@@ -2,6 +2,9 @@
 // are in session_handshake.cc and session_carry.cc, the rows in session_records.cc.
 #include "interceptor/relay/session.h"
 
+#include <unistd.h>
+
+#include <string>
 #include <utility>
 
 #include "common/wire/ask.h"
@@ -9,7 +12,10 @@
 namespace hm::relay {
 namespace {
 
-constexpr std::string_view kProcessing = "HTTP/1.1 102 Processing\r\n\r\n";
+std::string_view processing() {
+  static const std::string head = wire::processing_head(::getpid());
+  return head;
+}
 
 }  // namespace
 
@@ -33,11 +39,13 @@ Session::~Session() {
   }
   if (miss_reason_ != nullptr) record_miss(miss_reason_, miss_detail_);
   for (CallRecord& record : waiting_) context_.sink.push(std::move(record));
+  if (context_.flights != nullptr) context_.flights->end(flight_);
 }
 
 void Session::start(net::TcpSocket socket) {
   started_wall_us_ = context_.clock.wall_us();
   started_us_ = context_.clock.steady_us();
+  last_bytes_us_ = started_us_;
   client_port_ = socket.peer().port;
   our_port_ = socket.local().port;
   client_.adopt(std::move(socket));
@@ -112,7 +120,7 @@ void Session::take_ask(const wire::ConnectHead& head) {
     their_door = wire::parse_port(head.header(wire::kEdgePortHeader)).value_or(our_port_);
   }
   provider_ = context_.providers.find(head.host, head.port);
-  if (!client_.send(as_bytes(kProcessing))) return;
+  if (!client_.send(as_bytes(processing()))) return;
   if (provider_ != nullptr && !context_.authority.covers(head.host)) {
     provider_ = nullptr;
     miss_reason_ = "ca_does_not_cover";
@@ -129,6 +137,7 @@ void Session::take_ask(const wire::ConnectHead& head) {
 }
 
 void Session::answer_knock() {
+  if (!client_.send(as_bytes(processing()))) return;
   const std::string_view answer =
       owner_.metering() ? wire::connected_reply() : wire::unavailable_reply();
   static_cast<void>(client_.send(as_bytes(answer)));
@@ -209,6 +218,7 @@ void Session::finish() {
     tap_->client_ended(true);
     tap_->origin_ended(true);
     tap_.reset();
+    note_flight();
   }
   client_.close();
   origin_.close();

@@ -49,8 +49,9 @@ class Session final : private Side::Owner, private RecordSink {
   // without closing its gate.
   void turn_away() { turned_away_ = true; }
   void on_attributed(const Attribution& attribution);
-  // Planned stop: an idle connection ends in order now, a busy one when its calls are over.
-  void drain();
+  // Planned stop: a connection that has been idle for that long ends in order now, a busy one when
+  // its calls are over.
+  void drain(int64_t idle_us);
 
   [[nodiscard]] State state() const { return machine_.state(); }
 
@@ -94,6 +95,7 @@ class Session final : private Side::Owner, private RecordSink {
   void end_direction(Side& from);
   void end_if_over();
   void record_miss(const char* reason, std::string detail = {});
+  void note_flight();
   void leave_when_known();
   [[nodiscard]] bool carrying() const;  // relaying or raw: bytes go both ways
   [[nodiscard]] Side& other(Side& side) { return &side == &client_ ? origin_ : client_; }
@@ -121,6 +123,7 @@ class Session final : private Side::Owner, private RecordSink {
   int64_t started_wall_us_ = 0;
   int64_t started_us_ = 0;
   int64_t ready_us_ = 0;  // when the client's handshake was done
+  int64_t last_bytes_us_ = 0;
   int64_t bytes_up_ = 0;
   int64_t bytes_down_ = 0;
   bool client_spoke_ = false;         // application data came from the client
@@ -129,7 +132,9 @@ class Session final : private Side::Owner, private RecordSink {
   bool attribution_asked_ = false;
   bool attributed_ = false;
   bool turned_away_ = false;
-  bool client_answered_ = false;     // the 200 went out
+  bool client_answered_ = false;  // the 200 went out
+  FlightLog::Entry flight_ = FlightLog::kNone;
+  int64_t pushed_ = 0;               // rows of this connection
   std::vector<CallRecord> waiting_;  // bounded; beyond it rows go with what is known
 };
 

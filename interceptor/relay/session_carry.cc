@@ -16,6 +16,8 @@ void Session::begin_relay() {
   facts_.transport = Tap::transport_of(origin_.engine().alpn());
   tap_ = std::make_unique<Tap>(*provider_, facts_, origin_.engine().alpn(), context_.clock,
                                static_cast<RecordSink&>(*this));
+  if (context_.flights != nullptr)
+    flight_ = context_.flights->begin(facts_.host, facts_.call_id, client_port_, started_wall_us_);
   static Counter& intercepted = counters::get("relay.intercepted");
   intercepted.add();
   log::debug("intercept.start")
@@ -57,6 +59,7 @@ void Session::splice() {
 }
 
 void Session::on_side_bytes(Side& side, Bytes bytes) {
+  last_bytes_us_ = context_.clock.steady_us();
   if (&side == &client_) {
     switch (machine_.state()) {
       case State::reading_ask:
@@ -81,13 +84,16 @@ void Session::on_side_bytes(Side& side, Bytes bytes) {
 
 void Session::on_side_plaintext(Side& side, Bytes plaintext) {
   if (machine_.state() != State::relaying) return;
+  last_bytes_us_ = context_.clock.steady_us();
   const bool from_client = &side == &client_;
   if (from_client && !client_spoke_) {
     client_spoke_ = true;
     context_.trust.trusted(facts_.host, hello_shape_);
   }
   forward(other(side), plaintext);  // the call first, then the look
-  if (tap_ != nullptr) tap_->look(from_client, plaintext);
+  if (tap_ == nullptr) return;
+  tap_->look(from_client, plaintext);
+  note_flight();
 }
 
 void Session::forward(Side& to, Bytes bytes) {
@@ -194,9 +200,14 @@ void Session::on_side_broken(Side& side, Error error) {
   apply(Event::ended);
 }
 
-void Session::drain() {
-  // A connection opened for later: the edge finds it another way.
-  if (machine_.state() == State::awaiting_hello && saved_.empty()) return apply(Event::ended);
+void Session::drain(int64_t idle_us) {
+  // A client sends its next request just when we hang up, if we do so between two of a row of
+  // calls.
+  if (context_.clock.steady_us() - last_bytes_us_ < idle_us) return;
+  // A connection opened for later: the edge finds it another way, past the meter. So only when
+  // there is no time.
+  if (machine_.state() == State::awaiting_hello && saved_.empty() && idle_us == 0)
+    return apply(Event::ended);
   if (machine_.state() != State::relaying || tap_ == nullptr) return;
   if (tap_->unread() || tap_->open_exchanges() > 0) return;
   // The exchange is over for the tap when its last bytes are queued, not when they are delivered.

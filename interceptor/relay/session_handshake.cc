@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/net/control_socket.h"
+#include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
 #include "interceptor/relay/alert_names.h"
 #include "interceptor/relay/session.h"
@@ -125,6 +127,10 @@ void Session::on_client_failed() {
 void Session::note_silent_end(const char* reason) {
   if (refused_ || client_spoke_ || client_said_goodbye_) return;
   if (ready_us_ != 0 && context_.clock.steady_us() - ready_us_ >= kHangUpWindowUs) return;
+  // An edge that dies takes its clients with it; they have refused nothing.
+  const bool from_edge = !ask_reader_.head().header(wire::kClientPortHeader).empty();
+  if (from_edge && !context_.edge_socket.empty() && net::nobody_answers(context_.edge_socket))
+    return;
   if (context_.trust.silent_end_is_refusal(facts_.host, hello_shape_)) note_refusal(reason);
 }
 

@@ -35,7 +35,15 @@ void Session::on_attributed(const Attribution& attribution) {
   if (machine_.state() == State::closed) leave_when_known();
 }
 
+// What was begun is what has its row, or will have one.
+void Session::note_flight() {
+  if (flight_ == FlightLog::kNone) return;
+  const auto open = tap_ != nullptr ? static_cast<int64_t>(tap_->open_calls()) : 0;
+  context_.flights->note(flight_, pushed_ + open);
+}
+
 bool Session::push(CallRecord&& record) noexcept {
+  ++pushed_;
   if (!attribution_asked_ || attributed_ || waiting_.size() >= kMaxWaitingRows)
     return context_.sink.push(std::move(record));
   try {

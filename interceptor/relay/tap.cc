@@ -83,6 +83,10 @@ size_t Tap::open_exchanges() const noexcept {
   return observer_ != nullptr ? meter_->open_exchanges() : 0;
 }
 
+size_t Tap::open_calls() const noexcept {
+  return observer_ != nullptr ? meter_->open_calls() : 0;
+}
+
 void Tap::detach(const char* reason, const Error& error) noexcept {
   static Counter& detached = counters::get("tap.detached");
   detached.add();

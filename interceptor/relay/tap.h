@@ -40,6 +40,8 @@ class Tap {
 
   // Requests whose response is not whole, metered or not.
   [[nodiscard]] size_t open_exchanges() const noexcept;
+  // Calls that will have a row.
+  [[nodiscard]] size_t open_calls() const noexcept;
   // No observer: what passes cannot be told apart into calls.
   [[nodiscard]] bool unread() const { return unread_; }
 

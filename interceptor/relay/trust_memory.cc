@@ -1,8 +1,20 @@
 #include "interceptor/relay/trust_memory.h"
 
 #include <algorithm>
+#include <charconv>
+
+#include "common/wire/control_message.h"
 
 namespace hm::relay {
+namespace {
+
+int64_t number(std::string_view text) {
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
 
 bool TrustMemory::distrusts(const std::string& host, const std::string& shape) {
   const int64_t now = clock_.wall_us();
@@ -24,6 +36,7 @@ void TrustMemory::remember(Refusal refusal) {
   });
   refusals_.push_front(std::move(refusal));
   if (refusals_.size() > kMaxRefusals) refusals_.pop_back();
+  tell_();
 }
 
 void TrustMemory::trusted(const std::string& host, const std::string& shape) {
@@ -44,6 +57,7 @@ void TrustMemory::name_client(const std::string& host, const std::string& shape,
     if (refusal.host != host || refusal.shape != shape || !refusal.client.empty()) continue;
     refusal.client = client;
     refusal.client_pid = pid;
+    tell_();
   }
 }
 
@@ -53,6 +67,43 @@ bool TrustMemory::ever_trusted(const std::string& host, const std::string& shape
 
 void TrustMemory::forget_all() {
   refusals_.clear();
+  tell_();
+}
+
+std::string TrustMemory::save() const {
+  std::string text;
+  for (const Refusal& refusal : refusals())
+    text += wire::pack_fields({{"host", refusal.host},
+                               {"shape", refusal.shape},
+                               {"client", refusal.client},
+                               {"reason", refusal.reason},
+                               {"pid", std::to_string(refusal.client_pid)},
+                               {"since_us", std::to_string(refusal.since_us)},
+                               {"until_us", std::to_string(refusal.until_us)}}) +
+            '\n';
+  return text;
+}
+
+void TrustMemory::load(std::string_view text) {
+  const int64_t now = clock_.wall_us();
+  while (!text.empty() && refusals_.size() < kMaxRefusals) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    Refusal refusal;
+    for (auto& [key, value] : wire::unpack_fields(text.substr(0, end))) {
+      if (key == "host") refusal.host = std::move(value);
+      if (key == "shape") refusal.shape = std::move(value);
+      if (key == "client") refusal.client = std::move(value);
+      if (key == "reason") refusal.reason = std::move(value);
+      if (key == "pid") refusal.client_pid = number(value);
+      if (key == "since_us") refusal.since_us = number(value);
+      if (key == "until_us") refusal.until_us = number(value);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+    // Never longer than from now, whatever a clock that was set back has left in the file.
+    refusal.until_us = std::min(refusal.until_us, now + keep_us_);
+    if (!refusal.host.empty() && !refusal.shape.empty() && refusal.until_us > now)
+      refusals_.push_back(std::move(refusal));
+  }
 }
 
 std::vector<Refusal> TrustMemory::refusals() const {

@@ -11,9 +11,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,6 +53,13 @@ class TrustMemory {
   [[nodiscard]] bool ever_trusted(const std::string& host, const std::string& shape) const;
   void forget_all();  // `reload`, after the user mended the client's environment
 
+  // The refusals in force as text, one a line, so that a restart of ours does not cost every such
+  // client another call; and back, without those whose time is over or that make no sense.
+  [[nodiscard]] std::string save() const;
+  void load(std::string_view text);
+  // Called after remember(), name_client() and forget_all() have changed something.
+  void on_change(std::function<void()> tell) { tell_ = std::move(tell); }
+
   [[nodiscard]] std::vector<Refusal> refusals() const;  // those still in force, newest first
 
  private:
@@ -68,6 +77,7 @@ class TrustMemory {
   std::list<Refusal> refusals_;  // newest first
   std::map<Key, Trust> trusting_;
   uint64_t tick_ = 0;
+  std::function<void()> tell_ = [] {};
 };
 
 }  // namespace hm::relay

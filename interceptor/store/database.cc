@@ -1,6 +1,7 @@
 #include "interceptor/store/database.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 
 namespace hm::store {
 namespace {
+
+constexpr uintmax_t kMostToCheck = 64 * 1024 * 1024;
 
 // So that the file, and the -wal that inherits its mode, is nobody else's from the first byte on.
 // An existing file is not opened: closing it again would drop the locks that other connections of
@@ -36,6 +39,21 @@ bool is_somebody_elses(SQLite::Database& db) {
   const int64_t id = db.execAndGet("PRAGMA application_id").getInt64();
   if (id == kApplicationId) return false;
   return id != 0 || db.execAndGet("SELECT count(*) FROM sqlite_master").getInt64() > 0;
+}
+
+// Damage in the middle of the file shows itself only to whoever reads there: a report, months
+// later. Small files are read through when they are opened. Throws SQLITE_CORRUPT; what a row says
+// is not judged, only whether the pages are sound.
+void check_pages(SQLite::Database& db, const std::filesystem::path& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error || size == 0 || size > kMostToCheck) return;
+  SQLite::Statement check(db, "PRAGMA quick_check(1)");
+  if (!check.executeStep()) return;
+  const std::string verdict = check.getColumn(0).getString();
+  for (const char* damage : {"***", "Tree", "Page", "Freelist", "database disk image"}) {
+    if (verdict.starts_with(damage)) throw SQLite::Exception(verdict, SQLITE_CORRUPT);
+  }
 }
 
 void migrate(SQLite::Database& db, const Clock& clock) {
@@ -66,6 +84,7 @@ std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
                                                SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE,
                                                static_cast<int>(busy_timeout.count()));
   if (is_somebody_elses(*db)) return nullptr;
+  check_pages(*db, path);
   // Before the first table: afterwards nobody could be reading in another mode.
   db->exec("PRAGMA journal_mode = WAL");
   db->exec("PRAGMA synchronous = NORMAL");
@@ -110,7 +129,14 @@ Result<std::unique_ptr<SQLite::Database>> open_second_writer(const std::filesyst
   }
 }
 
-Result<void> move_aside(const std::filesystem::path& path, const char* word, const Clock& clock) {
+FileIdentity identity_of(const std::filesystem::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino};
+}
+
+Result<std::filesystem::path> move_aside(const std::filesystem::path& path, const char* word,
+                                         const Clock& clock) {
   std::string date = iso8601_utc(clock.wall_us()).substr(0, 19);  // 2026-11-15T09:30:00
   std::erase(date, ':');
   std::error_code error;
@@ -130,24 +156,29 @@ Result<void> move_aside(const std::filesystem::path& path, const char* word, con
       .with("to", target.string())
       .with("why", word)
       .with("next", "a new database was begun; the old one is kept, see `sqlite3 FILE .recover`");
-  return {};
+  return target;
 }
 
-Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& path,
-                                                        std::chrono::milliseconds busy_timeout,
-                                                        const Clock& clock) {
+Result<OpenedDatabase> open_database(const std::filesystem::path& path,
+                                     std::chrono::milliseconds busy_timeout, const Clock& clock) {
+  OpenedDatabase opened;
   for (int attempt = 0;; ++attempt) {
     if (auto made = make_private(path); !made) return std::unexpected(made.error());
+    const auto seen = identity_of(path);
     const char* word = "other";
     try {
-      if (auto db = try_open(path, busy_timeout, clock)) return db;
+      opened.db = try_open(path, busy_timeout, clock);
+      if (opened.db != nullptr) return opened;
     } catch (const SQLite::Exception& exception) {
       const Error error = from_sqlite(exception, "store.open");
       if (error.code != Code::malformed) return std::unexpected(error);
       word = "corrupt";
     }
-    if (attempt > 0) return fail(Code::malformed, "store.open");
-    if (auto moved = move_aside(path, word, clock); !moved) return std::unexpected(moved.error());
+    if (attempt > 1) return fail(Code::malformed, "store.open");
+    if (identity_of(path) != seen) continue;  // another process has just done it
+    auto moved = move_aside(path, word, clock);
+    if (!moved) return std::unexpected(moved.error());
+    opened.moved_to = std::move(*moved);
   }
 }
 

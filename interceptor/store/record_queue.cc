@@ -60,7 +60,17 @@ size_t size_of(const CallRecord& r) {
 }
 
 size_t size_of(const MissRecord& r) {
-  return sizeof r + size_of(r.host) + size_of(r.reason) + size_of(r.call_id) + size_of(r.detail);
+  return sizeof r + size_of(r.host) + size_of(r.reason) + size_of(r.call_id) + size_of(r.detail) +
+         size_of(r.source);
+}
+
+// Its ledger keeps it until the store has it, so it is not lost when there is no room.
+bool is_named(const MissRecord& r) {
+  return !r.source.empty();
+}
+
+bool is_named(const CallRecord&) {
+  return false;
 }
 
 }  // namespace
@@ -79,6 +89,7 @@ template <class Record>
 bool RecordQueue::push_to(std::vector<Record>& list, Record&& record) noexcept {
   static Counter& dropped = counters::get("store.dropped");
   const size_t bytes = size_of(record);
+  const bool comes_again = is_named(record);
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
@@ -92,6 +103,7 @@ bool RecordQueue::push_to(std::vector<Record>& list, Record&& record) noexcept {
       }
     }
     if (!kept) {
+      if (comes_again) return false;
       ++rows_.dropped;
       dropped.add();
       return false;

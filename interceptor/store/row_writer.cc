@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "common/base/log.h"
@@ -129,6 +130,11 @@ std::string insert_sql() {
          ") ON CONFLICT (id) DO NOTHING";
 }
 
+// Reasons that tell of one exchange of a connection, not of the whole.
+constexpr std::string_view kOfExchanges =
+    "('unmetered_path', 'observer_unread', 'observer_lost', 'observer_overload', 'queue_full', "
+    "'row_rejected')";
+
 std::string update_sql() {
   UpdateSql sql;
   visit_columns(sql, CallRecord{}, pricing::PriceResult{}, "");
@@ -185,10 +191,20 @@ struct RowWriter::Statements {
         flag(db, "INSERT OR IGNORE INTO request_price_flags (request_id, flag) VALUES (?, ?)"),
         miss(db,
              "INSERT INTO misses (at, host, reason, count, bytes_up, bytes_down, duration_us, "
-             "client_port, call_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
+             "client_port, call_id, detail, source, sequence) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, sequence) DO "
+             "NOTHING"),
+        rows_of_call(db, "SELECT count(*) FROM requests WHERE call_id = ?"),
+        other_word(db,
+                   "SELECT 1 FROM misses WHERE call_id = ? AND (source LIKE 'edge-%') <> ? "
+                   "AND reason NOT IN " +
+                       std::string(kOfExchanges) + " LIMIT 1"),
+        forget_edge(db,
+                    "DELETE FROM misses WHERE call_id = ? AND source LIKE 'edge-%' "
+                    "AND reason = 'interceptor_lost'") {}
 
   SQLite::Statement insert, update, same_response, find_project, add_project, extra, tool, part,
-      limit, iteration, line, flag, miss;
+      limit, iteration, line, flag, miss, rows_of_call, other_word, forget_edge;
 };
 
 RowWriter::RowWriter(SQLite::Database& db)
@@ -370,14 +386,42 @@ void RowWriter::replace_price(const std::string& id, const pricing::PriceResult&
   write_price_children(id, price);
 }
 
+int64_t RowWriter::rows_of_call(const std::string& call_id) {
+  Use rows(statements_->rows_of_call);
+  rows << call_id;
+  return rows.step() ? rows.column(0).getInt64() : 0;
+}
+
+// Edge and interceptor may both have something to say about one connection: the edge gave it up
+// and went round, and the interceptor found that out later; or it broke, and its calls have rows.
+bool RowWriter::is_told_already(const MissRecord& miss) {
+  if (miss.call_id.empty() || kOfExchanges.find("'" + miss.reason + "'") != std::string_view::npos)
+    return false;
+  const bool from_edge = miss.source.starts_with("edge-");
+  if (from_edge && miss.reason == "interceptor_lost" && rows_of_call(miss.call_id) > 0) return true;
+  Use other(statements_->other_word);
+  other << miss.call_id << int64_t{from_edge};
+  return other.step();
+}
+
 void RowWriter::write(const MissRecord& miss) {
-  (Use(statements_->miss) << iso8601_utc(miss.at_us) << miss.host << miss.reason << miss.count
-                          << miss.bytes_up << miss.bytes_down << miss.duration_us
-                          << (miss.client_port > 0 ? std::optional<int64_t>(miss.client_port)
-                                                   : std::nullopt))
+  int64_t count = miss.count;
+  if (miss.less_rows) {  // knows it better than the edge, which sees connections only
+    count -= rows_of_call(miss.call_id);
+    (Use(statements_->forget_edge) << miss.call_id).run();
+    if (count <= 0) return;
+  } else if (is_told_already(miss)) {
+    return;
+  }
+  Use insert(statements_->miss);
+  (insert << iso8601_utc(miss.at_us) << miss.host << miss.reason << count << miss.bytes_up
+          << miss.bytes_down << miss.duration_us
+          << (miss.client_port > 0 ? std::optional<int64_t>(miss.client_port) : std::nullopt))
       .text(miss.call_id)
       .text(miss.detail)
-      .run();
+      .text(miss.source);
+  insert << (miss.source.empty() ? std::nullopt : std::optional<int64_t>(miss.sequence));
+  insert.run();
 }
 
 // The card written out, level by level.

@@ -37,6 +37,8 @@ class RowWriter {
 
  private:
   struct Statements;
+  [[nodiscard]] int64_t rows_of_call(const std::string& call_id);
+  [[nodiscard]] bool is_told_already(const MissRecord& miss);
   std::string project_id(const std::string& slug, const std::string& now);
   void write_children(const CallRecord& record, const std::string& id,
                       const pricing::PriceResult& price);

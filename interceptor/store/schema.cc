@@ -199,7 +199,7 @@ CREATE TABLE misses (
 ) STRICT;
 CREATE INDEX misses_at ON misses(at);
 
--- Spool files whose rows are in, so that none is read twice.
+-- Unused since rows and misses are known by name.
 CREATE TABLE _spool (
   name TEXT PRIMARY KEY,
   read_at TEXT NOT NULL
@@ -273,9 +273,20 @@ CREATE TABLE request_price_history_flags (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// A miss has a name, so that one that is handed over twice is one row: the ledger it comes from and
+// its number there. Rows of before have none.
+constexpr const char* kNamedMisses = R"sql(
+ALTER TABLE misses ADD COLUMN source TEXT;
+ALTER TABLE misses ADD COLUMN sequence INTEGER;
+CREATE UNIQUE INDEX misses_name ON misses(source, sequence);
+CREATE INDEX misses_call ON misses(call_id) WHERE call_id IS NOT NULL;
+CREATE INDEX requests_call ON requests(call_id) WHERE call_id IS NOT NULL;
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "first tables", kTables},
     Migration{2, "price history", kPriceHistory},
+    Migration{3, "named misses", kNamedMisses},
 };
 static_assert(kMigrations.back().version == kSchemaVersion);
 

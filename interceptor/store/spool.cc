@@ -1,243 +1,338 @@
 #include "interceptor/store/spool.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
-#include <concepts>
-#include <cstring>
-#include <optional>
+#include <cerrno>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "common/base/fs.h"
+#include "common/base/log.h"
+#include "interceptor/store/spool_row.h"
 
 namespace hm::store {
 namespace {
 
-constexpr std::string_view kMagic = "HMSPOOL2";
-constexpr std::string_view kFirstMagic = "HMSPOOL1";  // without iterations, key print and retry
-constexpr size_t kMaxFile = 512 * 1024 * 1024;
+constexpr std::string_view kMagic = "HMSPOOL3";
+// Of earlier versions: rows without a head, and without a generation in their checksums.
+constexpr std::string_view kEarlier[] = {"HMSPOOL1", "HMSPOOL2"};
+constexpr std::string_view kSuffix = ".spool";
+constexpr int64_t kHead = 32;  // magic, generation, read position, spare
+constexpr int64_t kRowHead = 8;
 constexpr uint32_t kMaxRow = 4 * 1024 * 1024;
-constexpr uint32_t kMaxList = 100'000;
-constexpr char kCall = 'C';
-constexpr char kMiss = 'M';
+constexpr int64_t kReadSize = 1024 * 1024;
 
-uint32_t checksum(std::string_view bytes) {
-  uint32_t hash = 2166136261U;  // FNV-1a: against torn files, not against people
+uint32_t checksum(uint64_t generation, std::string_view bytes) {
+  uint32_t hash = 2166136261U ^ static_cast<uint32_t>(generation);
+  // FNV-1a: against torn files, not against people
   for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
   return hash;
 }
 
-// Both archives have operator() for every kind of field, so that one list of fields serves reading
-// and writing. Numbers are little-endian, 64 bits.
-class Out {
- public:
-  void operator()(std::integral auto& value) { number(static_cast<uint64_t>(value)); }
-  void operator()(double& value) { number(std::bit_cast<uint64_t>(value)); }
-  void operator()(std::string& value) {
-    number(value.size());
-    bytes_.append(value);
-  }
-  void operator()(CallStatus& value) { number(static_cast<uint64_t>(value)); }
-  template <class T>
-  void operator()(std::optional<T>& value) {
-    number(value.has_value() ? 1 : 0);
-    if (value) (*this)(*value);
-  }
-  template <class T, class Each>
-  void list(std::vector<T>& values, Each each) {
-    number(values.size());
-    for (T& value : values) each(value);
-  }
-  std::string take() { return std::move(bytes_); }
-  static constexpr int version = 2;
-
- private:
-  void number(uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) bytes_.push_back(static_cast<char>(value >> shift));
-  }
-  std::string bytes_;
-};
-
-class In {
- public:
-  In(std::string_view bytes, int of_version) : version(of_version), bytes_(bytes) {}
-  void operator()(std::integral auto& value) {
-    value = static_cast<std::remove_reference_t<decltype(value)>>(number());
-  }
-  void operator()(double& value) { value = std::bit_cast<double>(number()); }
-  void operator()(std::string& value) {
-    const uint64_t size = number();
-    if (size > bytes_.size()) return spoil();
-    value = bytes_.substr(0, size);
-    bytes_.remove_prefix(size);
-  }
-  void operator()(CallStatus& value) {
-    const uint64_t read = number();
-    if (read > static_cast<uint64_t>(CallStatus::truncated)) return spoil();
-    value = static_cast<CallStatus>(read);
-  }
-  template <class T>
-  void operator()(std::optional<T>& value) {
-    if (number() != 0) (*this)(value.emplace());
-  }
-  template <class T, class Each>
-  void list(std::vector<T>& values, Each each) {
-    const uint64_t size = number();
-    if (size > kMaxList) return spoil();
-    for (uint64_t i = 0; i < size && good_; ++i) each(values.emplace_back());
-  }
-  [[nodiscard]] bool whole() const { return good_ && bytes_.empty(); }
-  const int version;
-
- private:
-  void spoil() {
-    good_ = false;
-    bytes_ = {};
-  }
-  uint64_t number() {
-    if (bytes_.size() < 8) {
-      spoil();
-      return 0;
-    }
-    uint64_t value = 0;
-    for (size_t i = 0; i < 8; ++i)
-      value |= static_cast<uint64_t>(static_cast<uint8_t>(bytes_[i])) << (8 * i);
-    bytes_.remove_prefix(8);
-    return value;
-  }
-  std::string_view bytes_;
-  bool good_ = true;
-};
-
-template <class Archive, class... Fields>
-void each(Archive& a, Fields&... fields) {
-  (a(fields), ...);
+template <class Number>
+void put(std::string& out, Number value) {
+  for (size_t shift = 0; shift < 8 * sizeof value; shift += 8)
+    out.push_back(static_cast<char>(value >> shift));
 }
 
-template <class Archive>
-void fields(Archive& a, Usage& u) {
-  each(a, u.input_tokens, u.cache_read_tokens, u.cache_write_5m_tokens, u.cache_write_1h_tokens,
-       u.output_tokens, u.thinking_tokens);
-  a.list(u.parts, [&a](UsagePart& part) { each(a, part.bucket, part.tokens); });
-}
-
-// A new field goes to the end, and the magic gets a new number.
-template <class Archive>
-void fields(Archive& a, CallRecord& r) {
-  each(a, r.id, r.call_id, r.provider, r.rate_namespace, r.host, r.model, r.requested_model,
-       r.endpoint, r.mode, r.request_kind, r.stream, r.transport, r.billing);
-  fields(a, r.usage);
-  each(a, r.tokens_complete, r.incomplete_reason, r.counted_tokens);
-  a.list(r.extra_usage, [&a](ExtraUsage& extra) {
-    each(a, extra.kind, extra.model);
-    fields(a, extra.usage);
-  });
-  a.list(r.tool_calls, [&a](ToolCalls& calls) { each(a, calls.name, calls.count); });
-  each(a, r.service_tier, r.geo, r.stop_reason, r.cache_lifetime, r.provider_cost_pico_usd,
-       r.bucket_doubt, r.requested_at_us, r.ttfb_us, r.duration_us, r.bytes_up, r.bytes_down,
-       r.status, r.http_status, r.error_class, r.error_kind, r.provider_error_code,
-       r.provider_request_id, r.response_id, r.retry_after_s);
-  a.list(r.rate_limits,
-         [&a](RateLimitHeader& header) { each(a, header.name, header.value, header.instant_us); });
-  Attribution& by = r.attribution;
-  each(a, r.session_id, by.project, by.tier, by.client_name, by.client_version, by.client_pid,
-       by.cwd, by.git_branch, by.run_id);
-  if (a.version < 2) return;
-  a.list(r.iterations, [&a](Usage& usage) { fields(a, usage); });
-  each(a, r.key_print, r.client_retry);
-}
-
-template <class Archive>
-void fields(Archive& a, MissRecord& m) {
-  each(a, m.at_us, m.host, m.reason, m.count, m.bytes_up, m.bytes_down, m.duration_us,
-       m.client_port, m.call_id, m.detail);
-}
-
-void append_u32(std::string& out, uint32_t value) {
-  for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>(value >> shift));
-}
-
-uint32_t read_u32(std::string_view bytes) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i)
-    value |= static_cast<uint32_t>(static_cast<uint8_t>(bytes[i])) << (8 * i);
+template <class Number>
+Number get(std::string_view bytes) {
+  Number value = 0;
+  for (size_t i = 0; i < sizeof value; ++i)
+    value |= static_cast<Number>(static_cast<uint8_t>(bytes[i])) << (8 * i);
   return value;
 }
 
-template <class Record>
-void append_row(std::string& out, char kind, const Record& record) {
-  Out archive;
-  Record copy = record;
-  fields(archive, copy);
-  const std::string payload = kind + archive.take();
-  append_u32(out, static_cast<uint32_t>(payload.size()));
-  append_u32(out, checksum(payload));
-  out += payload;
+Code code_for(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG  ? Code::exhausted
+         : error == EACCES || error == EPERM || error == EROFS ? Code::permission
+                                                               : Code::system;
 }
 
-template <class Record>
-bool read_row(std::string_view payload, int version, std::vector<Record>& out) {
-  In archive(payload, version);
-  Record record;
-  fields(archive, record);
-  if (!archive.whole()) return false;
-  out.push_back(std::move(record));
-  return true;
+Result<void> write_all(int fd, std::string_view bytes, int64_t at) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::pwrite(fd, bytes.data(), bytes.size(), at);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return fail(code_for(errno), "spool.write", errno);
+    bytes.remove_prefix(static_cast<size_t>(wrote));
+    at += wrote;
+  }
+  return {};
+}
+
+Result<std::string> read_at(int fd, int64_t at, int64_t size) {
+  std::string bytes(static_cast<size_t>(size), '\0');
+  size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t got =
+        ::pread(fd, bytes.data() + have, bytes.size() - have, at + static_cast<int64_t>(have));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(Code::system, "spool.read", errno);
+    if (got == 0) break;
+    have += static_cast<size_t>(got);
+  }
+  bytes.resize(have);
+  return bytes;
+}
+
+std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == kSuffix) paths.push_back(it->path());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 }  // namespace
 
-Result<std::string> write_spool(const std::filesystem::path& folder, int64_t wall_us,
-                                const std::vector<CallRecord>& calls,
-                                const std::vector<MissRecord>& misses) {
-  if (auto made = ensure_dir(folder); !made) return std::unexpected(made.error());
-  std::string content(kMagic);
-  for (const CallRecord& record : calls) append_row(content, kCall, record);
-  for (const MissRecord& record : misses) append_row(content, kMiss, record);
-  std::string name =
-      "rows-" + std::to_string(wall_us) + "-" + std::to_string(::getpid()) + ".spool";
-  if (auto written = replace_file(folder / name, content); !written)
-    return std::unexpected(written.error());
-  return name;
+Spool::Spool(std::filesystem::path path, int fd, SpoolLimits limits)
+    : path_(std::move(path)), fd_(fd), limits_(limits), read_at_(kHead), write_at_(kHead) {}
+
+Spool::~Spool() {
+  ::close(fd_);  // and with it the lock
 }
 
-std::vector<std::filesystem::path> list_spool(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    if (it->path().extension() == ".spool") files.push_back(it->path());
+Result<std::unique_ptr<Spool>> Spool::make(const std::filesystem::path& folder, int64_t wall_us,
+                                           SpoolLimits limits) {
+  if (auto made = ensure_dir(folder); !made) return std::unexpected(made.error());
+  for (int attempt = 0;; ++attempt) {
+    const auto path = folder / ("rows-" + std::to_string(wall_us + attempt) + "-" +
+                                std::to_string(::getpid()) + std::string(kSuffix));
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EEXIST && attempt < 100) continue;
+    if (fd < 0) return fail(code_for(errno), "spool.make", errno);
+    std::unique_ptr<Spool> spool(new Spool(path, fd, limits));
+    // Between the two calls another process may have taken it for a dead one's.
+    const bool taken = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (taken || !spool->linked()) {
+      if (attempt < 100) continue;
+      return fail(Code::busy, "spool.lock");
+    }
+    if (::posix_fallocate(fd, 0, limits.reserved) != 0) static_cast<void>(::ftruncate(fd, 0));
+    if (auto written = spool->write_head(); !written) {
+      spool->remove();
+      return std::unexpected(written.error());
+    }
+    return spool;
   }
-  std::sort(files.begin(), files.end());
+}
+
+// Null: somebody's, or no spool file.
+std::unique_ptr<Spool> Spool::take(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return nullptr;
+  std::unique_ptr<Spool> spool(new Spool(path, fd, {}));
+  struct stat info{};
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0 || !spool->linked() || ::fstat(fd, &info) != 0)
+    return nullptr;
+  const auto head = read_at(fd, 0, kHead);
+  if (!head) return nullptr;
+  if (info.st_size == 0 || head->find_first_not_of('\0') == std::string::npos) {
+    spool->remove();  // its process got no further
+    return nullptr;
+  }
+  for (const std::string_view magic : kEarlier) {
+    if (!head->starts_with(magic)) continue;
+    spool->generation_ = 0;
+    spool->read_at_ = static_cast<int64_t>(magic.size());
+    spool->write_at_ = info.st_size;
+    spool->ours_ = false;
+    spool->has_head_ = false;
+    return spool;
+  }
+  const int64_t read_position =
+      head->size() == kHead ? get<int64_t>(std::string_view(*head).substr(16)) : 0;
+  if (!head->starts_with(kMagic) || read_position < kHead || read_position > info.st_size) {
+    log::error("store.spool_unreadable").with("file", path.string());
+    spool->give_up();
+    return nullptr;
+  }
+  spool->generation_ = get<uint64_t>(std::string_view(*head).substr(8));
+  spool->read_at_ = read_position;
+  spool->write_at_ = info.st_size;
+  spool->ours_ = false;
+  return spool;
+}
+
+std::vector<std::unique_ptr<Spool>> Spool::take_dead(const std::filesystem::path& folder) {
+  std::vector<std::unique_ptr<Spool>> files;
+  for (const auto& path : files_in(folder)) {
+    if (auto spool = take(path)) files.push_back(std::move(spool));
+  }
   return files;
 }
 
-Result<SpooledRows> read_spool(const std::filesystem::path& file) {
-  const auto content = read_file(file, kMaxFile);
-  if (!content) return std::unexpected(content.error());
-  std::string_view rest = *content;
-  const int version = rest.starts_with(kMagic) ? 2 : rest.starts_with(kFirstMagic) ? 1 : 0;
-  if (version == 0) return fail(Code::malformed, "spool.read");
-  rest.remove_prefix(kMagic.size());
-  SpooledRows rows;
-  while (!rest.empty()) {
-    rows.damaged = true;  // until this row proves good
-    if (rest.size() < 9) return rows;
-    const uint32_t size = read_u32(rest);
-    const uint32_t sum = read_u32(rest.substr(4));
-    if (size == 0 || size > kMaxRow || rest.size() - 8 < size) return rows;
-    const std::string_view payload = rest.substr(8, size);
-    if (checksum(payload) != sum) return rows;
-    const bool good = payload[0] == kCall   ? read_row(payload.substr(1), version, rows.calls)
-                      : payload[0] == kMiss ? read_row(payload.substr(1), version, rows.misses)
-                                            : false;
-    if (!good) return rows;
-    rows.damaged = false;
-    rest.remove_prefix(8 + size);
+Result<std::unique_ptr<Spool>> Spool::take_or_make(const std::filesystem::path& folder,
+                                                   int64_t wall_us, SpoolLimits limits) {
+  for (const auto& path : files_in(folder)) {
+    auto spool = take(path);
+    if (spool != nullptr && spool->go_on(limits)) return spool;
   }
-  return rows;
+  return make(folder, wall_us, limits);
+}
+
+// False: it is damaged, and whoever empties it will say so.
+bool Spool::go_on(SpoolLimits limits) {
+  if (!has_head_) return false;
+  int64_t end = read_at_;
+  int64_t rows = 0;
+  while (true) {
+    const auto chunk = read_from(end, write_at_, generation_, 1000);
+    if (!chunk || chunk->damaged) return false;
+    if (chunk->rows.rows() == 0) break;
+    end = chunk->end;
+    rows += static_cast<int64_t>(chunk->rows.rows());
+  }
+  if (end > limits.most) return false;
+  static_cast<void>(::posix_fallocate(fd_, 0, limits.reserved));
+  limits_ = limits;
+  write_at_ = end;
+  rows_ = rows;
+  ours_ = true;
+  if (rows_ == 0) begin_anew();
+  return true;
+}
+
+Result<void> Spool::write_head() {
+  std::string head(kMagic);
+  put(head, generation_);
+  put(head, static_cast<uint64_t>(read_at_));
+  head.resize(kHead);
+  if (read_at_ == write_at_) head.append(kRowHead, '\0');  // no row follows
+  return write_all(fd_, head, 0);
+}
+
+Result<void> Spool::append(const QueuedRows& rows) {
+  std::string bytes;
+  const std::lock_guard lock(mutex_);
+  if (given_up_) return fail(Code::malformed, "spool.append");
+  const auto add = [&](const auto& record) {
+    const std::string row = spool_row(record);
+    put(bytes, static_cast<uint32_t>(row.size()));
+    put(bytes, checksum(generation_, row));
+    bytes += row;
+  };
+  for (const CallRecord& record : rows.calls) add(record);
+  for (const MissRecord& record : rows.misses) add(record);
+  const auto size = static_cast<int64_t>(bytes.size());
+  if (write_at_ + size + kRowHead > limits_.most) return fail(Code::too_large, "spool.append");
+  bytes.append(kRowHead, '\0');  // the end, until the next rows take its place
+  if (auto written = write_all(fd_, bytes, write_at_); !written) {
+    static_cast<void>(write_all(fd_, std::string(kRowHead, '\0'), write_at_));
+    return written;
+  }
+  write_at_ += size;
+  rows_ += static_cast<int64_t>(rows.rows());
+  return {};
+}
+
+Result<Spool::Chunk> Spool::read(size_t most) {
+  int64_t from = 0;
+  int64_t to = 0;
+  uint64_t generation = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    from = read_at_;
+    to = write_at_;
+    generation = generation_;
+  }
+  return read_from(from, to, generation, most);
+}
+
+Result<Spool::Chunk> Spool::read_from(int64_t from, int64_t to, uint64_t generation,
+                                      size_t most) const {
+  Chunk chunk;
+  chunk.end = from;
+  auto bytes = read_at(fd_, from, std::min(to - from, kReadSize));
+  if (!bytes) return std::unexpected(bytes.error());
+  std::string_view rest = *bytes;
+  while (chunk.rows.rows() < most && !rest.empty()) {
+    chunk.damaged = true;                                     // until this row proves good
+    if (static_cast<int64_t>(rest.size()) < kRowHead) break;  // behind the window, or cut
+    const auto size = get<uint32_t>(rest);
+    const auto sum = get<uint32_t>(rest.substr(4));
+    if (size == 0 && sum == 0) {
+      chunk.damaged = false;
+      break;  // the end
+    }
+    if (size == 0 || size > kMaxRow || chunk.end + kRowHead + size > to) break;
+    if (rest.size() - kRowHead < size) {  // goes on behind the window
+      if (chunk.rows.rows() > 0) break;
+      bytes = read_at(fd_, chunk.end, kRowHead + size);
+      if (!bytes) return std::unexpected(bytes.error());
+      rest = *bytes;
+      if (static_cast<int64_t>(rest.size()) < kRowHead + size) break;
+    }
+    const std::string_view row = rest.substr(kRowHead, size);
+    if (checksum(generation, row) != sum || !read_spool_row(row, chunk.rows)) break;
+    chunk.damaged = false;
+    chunk.end += kRowHead + size;
+    rest.remove_prefix(kRowHead + size);
+  }
+  if (chunk.rows.rows() > 0) chunk.damaged = false;  // the next read tells
+  return chunk;
+}
+
+void Spool::advance(const Chunk& chunk) {
+  const std::lock_guard lock(mutex_);
+  read_at_ = chunk.end;
+  rows_ -= static_cast<int64_t>(chunk.rows.rows());
+  if (ours_ && read_at_ == write_at_) {
+    begin_anew();
+  } else if (has_head_) {
+    static_cast<void>(write_head());
+  }
+}
+
+void Spool::begin_anew() {
+  ++generation_;
+  read_at_ = write_at_ = kHead;
+  rows_ = 0;
+  static_cast<void>(write_head());
+  struct stat info{};
+  if (::fstat(fd_, &info) == 0 && info.st_size > limits_.reserved)
+    static_cast<void>(::ftruncate(fd_, std::max(limits_.reserved, kHead + kRowHead)));
+}
+
+bool Spool::empty() const {
+  const std::lock_guard lock(mutex_);
+  return read_at_ == write_at_;
+}
+
+int64_t Spool::rows() const {
+  const std::lock_guard lock(mutex_);
+  return rows_;
+}
+
+bool Spool::linked() const {
+  struct stat info{};
+  return ::fstat(fd_, &info) == 0 && info.st_nlink > 0;
+}
+
+void Spool::remove() {
+  ::unlink(path_.c_str());
+}
+
+bool Spool::given_up() const {
+  const std::lock_guard lock(mutex_);
+  return given_up_;
+}
+
+void Spool::give_up() {
+  const std::lock_guard lock(mutex_);
+  given_up_ = true;
+  read_at_ = write_at_;
+  rows_ = 0;
+  std::error_code ignored;
+  std::filesystem::rename(path_, path_.string() + ".bad", ignored);
 }
 
 }  // namespace hm::store

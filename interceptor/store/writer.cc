@@ -1,7 +1,5 @@
 #include "interceptor/store/writer.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -9,13 +7,13 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
-#include "interceptor/store/database.h"
-#include "interceptor/store/row_writer.h"
+#include "common/base/random_id.h"
+#include "interceptor/store/database_thread.h"
 #include "interceptor/store/spool.h"
-#include "interceptor/store/sqlite_error.h"
 
 namespace hm::store {
 namespace {
@@ -24,36 +22,67 @@ using Steady = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kIdleWait{1000};
+constexpr milliseconds kWatch{20};  // how often a job that takes long is looked at
+constexpr milliseconds kFirstOpen{500};
+constexpr std::chrono::seconds kSlow{2};
 constexpr std::chrono::seconds kRepeatComplaint{60};
 
-const char* hint_for(Code code) {
+StoreState state_for(Code code) {
   switch (code) {
     case Code::busy:
-      return "another program holds the database; rows wait until it lets go";
+      return StoreState::locked;
     case Code::exhausted:
-      return "the disk is full; rows wait until there is room";
+      return StoreState::disk_full;
     case Code::permission:
-      return "the database cannot be written; check its owner, mode and folder";
+      return StoreState::unwritable;
     case Code::malformed:
-      return "the database is damaged and will be moved aside";
+      return StoreState::damaged;
     default:
-      return "rows wait";
+      return StoreState::failing;
   }
 }
 
-struct FileIdentity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
-
-std::optional<FileIdentity> identity_of(const std::filesystem::path& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
-  return FileIdentity{info.st_dev, info.st_ino};
+const char* words_for(StoreState state) {
+  switch (state) {
+    case StoreState::well:
+      return "";
+    case StoreState::locked:
+      return "another program holds the database; rows wait until it lets go";
+    case StoreState::disk_full:
+      return "the disk is full; rows wait until there is room";
+    case StoreState::unwritable:
+      return "the database cannot be written; check its owner, mode and folder";
+    case StoreState::damaged:
+      return "the database is damaged and will be moved aside";
+    case StoreState::slow:
+      return "the disk takes long; rows wait until it has caught up";
+    case StoreState::failing:
+      return "rows wait";
+  }
+  return "";
 }
 
 }  // namespace
+
+const char* name_of(StoreState state) {
+  switch (state) {
+    case StoreState::well:
+      return "well";
+    case StoreState::locked:
+      return "locked";
+    case StoreState::disk_full:
+      return "disk_full";
+    case StoreState::unwritable:
+      return "unwritable";
+    case StoreState::damaged:
+      return "damaged";
+    case StoreState::slow:
+      return "slow";
+    case StoreState::failing:
+      return "failing";
+  }
+  return "";
+}
 
 struct Writer::Parts {
   Parts(WriterOptions options_in, RecordQueue& queue_in,
@@ -61,7 +90,11 @@ struct Writer::Parts {
       : options(std::move(options_in)),
         queue(queue_in),
         clock(clock_in),
-        rates(std::move(rates_in)) {}
+        rates(std::move(rates_in)),
+        database(options, clock, [this] {
+          const std::lock_guard lock(mutex);
+          return rates;
+        }) {}
 
   const WriterOptions options;
   RecordQueue& queue;
@@ -75,51 +108,50 @@ struct Writer::Parts {
   std::optional<Steady::time_point> stop_by;
   int64_t done = 0;  // of the rows that the queue accepted
 
-  // The thread's own. Statements go before the connection they belong to.
-  std::unique_ptr<SQLite::Database> db;
-  std::unique_ptr<RowWriter> rows;
-  std::optional<FileIdentity> file;
-  bool spool_read = false;
-  const pricing::RateCard* noted_card = nullptr;  // the card that pricing_rates is known to hold
-  QueuedRows pending;
-  size_t calls_done = 0, misses_done = 0;  // of pending
-  int64_t pending_accepted = 0;
+  // The thread's own.
+  DatabaseThread database;
+  std::shared_ptr<QueuedRows> pending;          // in memory only
+  int64_t pending_accepted = 0;                 // of them, rows that the queue accepted
+  std::shared_ptr<Spool> spool;                 // our file; null: none yet
+  std::vector<std::shared_ptr<Spool>> orphans;  // ours as well, but somebody removed their names
+  int64_t in_spool_accepted = 0;
+  Steady::time_point job_since;
+  bool job_is_late = false;  // its rows are in the spool as well
+  milliseconds backoff{0};
+  Steady::time_point try_at;   // not before, while it is ill
+  Steady::time_point look_at;  // for spool files of dead processes
   Steady::time_point complained_at;
+  Steady::time_point spool_complained_at;
+  const std::string name = "daemon-" + random_hex_id().substr(0, 16);  // of the misses seen here
+  int64_t next_miss = 1;
 
   void run();
-  bool refill();
-  void finish_pending();
-  Result<void> open();
-  void close() {
-    rows.reset();
-    db.reset();
-  }
-  Result<void> write_batch();
-  Result<void> write_rows(size_t calls, size_t misses);
-  Result<void> write_one_by_one(size_t calls, size_t misses);
-  void committed(size_t calls, size_t misses, int64_t started_us);
-  void note_card(const pricing::RateCard& rate_card) {
-    if (noted_card == &rate_card) return;
-    rows->write_rates(rate_card);
-    noted_card = &rate_card;
-  }
-  void read_spool_files();
-  void spool_rest();
+  void take();
+  void name_misses(QueuedRows& rows);
+  bool commit_pending();
+  bool spool_pending();
+  void make_spool();
+  void begin_replay();
+  void watch_job();
+  void handle(const DatabaseThread::Outcome& outcome);
   void failed(const Error& error);
+  void ill(StoreState state, std::string words);
   void worked();
-  bool pause(milliseconds time);
+  void spool_worked();
+  void spool_failed(const Error& error);
+  void count_safe(int64_t rows) { status.rows_safe.fetch_add(rows); }
+  void count_done(int64_t rows);
+  void leave();
+  void rest(milliseconds time);
+  void show_depth();
 
-  std::shared_ptr<const pricing::RateCard> card() {
-    const std::lock_guard lock(mutex);
-    return rates;
+  [[nodiscard]] bool backlog() const {
+    const auto holds = [](const std::shared_ptr<Spool>& one) { return !one->empty(); };
+    return (spool != nullptr && holds(spool)) || std::any_of(orphans.begin(), orphans.end(), holds);
   }
   bool out_of_time() {
     const std::lock_guard lock(mutex);
     return stop_by && Steady::now() >= *stop_by;
-  }
-  [[nodiscard]] size_t pending_rows() const { return pending.rows() - calls_done - misses_done; }
-  void show_depth() {
-    status.queue_depth.store(static_cast<int64_t>(queue.depth() + pending_rows()));
   }
 };
 
@@ -128,285 +160,269 @@ std::string WriterStatus::last_error() const {
   return last_error_;
 }
 
-Result<void> Writer::Parts::open() {
-  const auto now = identity_of(options.database);
-  if (db != nullptr && now == file) return {};
-  // Also when somebody removed or replaced the file below us: rows must not go into nowhere.
-  close();
-  auto opened = open_database(options.database, options.busy_timeout, clock);
-  if (!opened) return std::unexpected(opened.error());
-  db = std::move(*opened);
-  file = identity_of(options.database);
-  try {
-    rows = std::make_unique<RowWriter>(*db);
-    noted_card = nullptr;
-    SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
-    note_card(*card());
-    transaction.commit();
-  } catch (const SQLite::Exception& exception) {
-    close();
-    return std::unexpected(from_sqlite(exception, "store.open"));
-  }
-  if (!std::exchange(spool_read, true)) read_spool_files();
-  return {};
+std::string WriterStatus::spool_error() const {
+  const std::lock_guard lock(mutex_);
+  return spool_error_;
 }
 
-// One transaction per file, which also notes the file's name: whatever happens between commit and
-// unlink, no row is read twice.
-void Writer::Parts::read_spool_files() {
-  for (const auto& path : list_spool(options.spool_dir)) {
-    const std::string name = path.filename().string();
-    std::error_code ignored;
-    const auto spooled = read_spool(path);
-    if (!spooled) {
-      log::error("store.spool_unreadable").with("file", path.string()).with(spooled.error());
-      std::filesystem::rename(path, path.string() + ".bad", ignored);
-      continue;
-    }
-    try {
-      SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
-      SQLite::Statement note(*db, "INSERT OR IGNORE INTO _spool (name, read_at) VALUES (?, ?)");
-      note.bind(1, name);
-      note.bind(2, iso8601_utc(clock.wall_us()));
-      if (note.exec() > 0) {
-        const auto rate_card = card();
-        for (const CallRecord& record : spooled->calls) rows->write(record, *rate_card);
-        for (const MissRecord& record : spooled->misses) rows->write(record);
-      }
-      transaction.commit();
-    } catch (const SQLite::Exception& exception) {
-      rows->forget();
-      spool_read = false;  // the file stays for the next time
-      log::warn("store.spool_waits")
-          .with("file", path.string())
-          .with(from_sqlite(exception, "store.spool"));
-      return;
-    }
-    log::info("store.unspooled")
-        .with("file", name)
-        .with("rows", spooled->calls.size() + spooled->misses.size())
-        .with("damaged", spooled->damaged);
-    // What is behind the damage cannot be read, but a person may want to look.
-    if (spooled->damaged)
-      std::filesystem::rename(path, path.string() + ".bad", ignored);
-    else
-      std::filesystem::remove(path, ignored);
-  }
+std::string WriterStatus::notice() const {
+  const std::lock_guard lock(mutex_);
+  return notice_;
 }
 
-// Something to write into `pending`. False: the queue is closed and empty.
-bool Writer::Parts::refill() {
-  while (true) {
-    show_depth();
-    const bool some = queue.wait(kIdleWait);
-    if (!some && queue.closed()) return false;
-    if (!some) {
-      if (!spool_read && !open()) continue;  // nobody calls, but the spool may be waiting
-      continue;
-    }
-    queue.wait_for_rows(options.batch_rows, options.batch_wait);
-    pending = queue.take();
-    pending_accepted = static_cast<int64_t>(pending.rows());
-    calls_done = misses_done = 0;
-    if (pending.dropped > 0) {
-      status.dropped.fetch_add(pending.dropped);
-      log::warn("store.dropped").with("rows", pending.dropped);
-      MissRecord miss;
-      miss.at_us = clock.wall_us();
-      miss.reason = "queue_full";
-      miss.count = pending.dropped;
-      pending.misses.push_back(std::move(miss));
-    }
-    return true;
+// --- rows in ------------------------------------------------------------------------------------
+
+void Writer::Parts::take() {
+  pending = std::make_shared<QueuedRows>(queue.take());
+  pending_accepted = static_cast<int64_t>(pending->rows());
+  if (pending->dropped > 0) {
+    status.dropped.fetch_add(pending->dropped);
+    log::warn("store.dropped").with("rows", pending->dropped);
+    MissRecord miss;
+    miss.at_us = clock.wall_us();
+    miss.reason = "queue_full";
+    miss.count = std::exchange(pending->dropped, 0);
+    pending->misses.push_back(std::move(miss));
   }
+  for (MissRecord& miss : pending->misses) {
+    if (!miss.source.empty()) continue;
+    miss.source = name;
+    miss.sequence = next_miss++;
+  }
+  if (pending->rows() == 0) pending = nullptr;
 }
 
-void Writer::Parts::finish_pending() {
-  pending = {};
-  calls_done = misses_done = 0;
+void Writer::Parts::show_depth() {
+  const auto in_memory = static_cast<int64_t>(queue.depth()) + pending_accepted;
+  int64_t in_spool = spool != nullptr ? spool->rows() : 0;
+  for (const auto& orphan : orphans) in_spool += orphan->rows();
+  status.in_memory.store(in_memory);
+  status.queue_depth.store(in_memory + in_spool);
+}
+
+void Writer::Parts::count_done(int64_t rows) {
   {
     const std::lock_guard lock(mutex);
-    done += std::exchange(pending_accepted, 0);
+    done += rows;
   }
   changed.notify_all();
 }
 
-Result<void> Writer::Parts::write_rows(size_t calls, size_t misses) {
-  try {
-    const auto rate_card = card();
-    SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
-    note_card(*rate_card);
-    for (size_t i = 0; i < calls; ++i) rows->write(pending.calls[calls_done + i], *rate_card);
-    for (size_t i = 0; i < misses; ++i) rows->write(pending.misses[misses_done + i]);
-    transaction.commit();
-    return {};
-  } catch (const SQLite::Exception& exception) {
-    rows->forget();
-    noted_card = nullptr;
-    return std::unexpected(from_sqlite(exception, "store.write"));
+// --- rows out -----------------------------------------------------------------------------------
+
+// True: they are in the database.
+bool Writer::Parts::commit_pending() {
+  job_since = Steady::now();
+  database.write(pending);
+  auto until = Steady::now() + options.commit_wait;
+  auto outcome = database.outcome(until);
+  // Without a spool there is nothing better to do than to wait.
+  if (!outcome) {
+    job_is_late = spool_pending();
+    if (job_is_late) return true;
+    while (!outcome && !out_of_time()) outcome = database.outcome(Steady::now() + kWatch);
+    if (!outcome) return false;
   }
+  handle(*outcome);
+  if (!outcome->result) return false;
+  pending = nullptr;
+  count_safe(pending_accepted);
+  count_done(std::exchange(pending_accepted, 0));
+  return true;
 }
 
-// One row of the batch broke a rule of the schema. It must not take the others with it, nor be
-// tried for ever.
-Result<void> Writer::Parts::write_one_by_one(size_t calls, size_t misses) {
-  static Counter& rejected = counters::get("store.rejected");
-  for (size_t i = 0; i < calls + misses; ++i) {
-    const bool is_call = i < calls;
-    const int64_t started = clock.steady_us();
-    const auto written = write_rows(is_call ? 1 : 0, is_call ? 0 : 1);
-    if (written) {
-      committed(is_call ? 1 : 0, is_call ? 0 : 1, started);
-      continue;
-    }
-    if (written.error().code != Code::refused) return written;
-    rejected.add();
-    log::error("store.rejected")
-        .with("id", is_call ? pending.calls[calls_done].id : std::string("miss"))
-        .with(written.error());
-    ++(is_call ? calls_done : misses_done);
-  }
-  return {};
+void Writer::Parts::make_spool() {
+  if (spool != nullptr && !spool->given_up() && spool->linked()) return;
+  // Somebody removed the file: what it holds is still read, and new rows go where they survive.
+  if (spool != nullptr && !spool->empty()) orphans.push_back(std::move(spool));
+  auto made = Spool::take_or_make(options.spool_dir, clock.wall_us(), options.spool);
+  spool = made ? std::shared_ptr<Spool>(std::move(*made)) : nullptr;
+  made ? spool_worked() : spool_failed(made.error());
 }
 
-Result<void> Writer::Parts::write_batch() {
-  if (auto opened = open(); !opened) return opened;
-  const size_t calls = std::min(pending.calls.size() - calls_done, options.batch_rows);
-  const size_t misses = std::min(pending.misses.size() - misses_done, options.batch_rows - calls);
-  const int64_t started = clock.steady_us();
-  auto written = write_rows(calls, misses);
-  if (written) {
-    committed(calls, misses, started);
-    return {};
+// True: they are in the spool.
+bool Writer::Parts::spool_pending() {
+  make_spool();
+  if (spool == nullptr) return false;
+  if (auto appended = spool->append(*pending); !appended) {
+    spool_failed(appended.error());
+    return false;
   }
-  const Code code = written.error().code;
-  if (code == Code::refused) return write_one_by_one(calls, misses);
-  // A lock passes and the connection stays good; after anything else a fresh one is safer.
-  if (code != Code::busy) close();
-  if (code == Code::malformed) {
-    if (auto moved = move_aside(options.database, "corrupt", clock); !moved) return moved;
-  }
-  return written;
+  spool_worked();
+  const auto rows = static_cast<int64_t>(pending->rows());
+  status.spooled.fetch_add(rows);
+  log::debug("store.spooled").with("rows", rows).with("file", spool->path().string());
+  pending = nullptr;
+  in_spool_accepted += pending_accepted;
+  count_safe(std::exchange(pending_accepted, 0));
+  return true;
 }
 
-void Writer::Parts::committed(size_t calls, size_t misses, int64_t started_us) {
-  status.rows_written.fetch_add(static_cast<int64_t>(calls + misses));
-  status.last_commit_us.store(clock.wall_us());
-  if (log::level() == log::Level::debug) {
-    for (size_t i = 0; i < calls; ++i) {
-      const CallRecord& record = pending.calls[calls_done + i];
-      log::debug("intercept.complete")
-          .with("id", record.id)
-          .with("provider", record.provider)
-          .with("model", record.model)
-          .with("project", record.attribution.project)
-          .with("tokens_complete", record.tokens_complete)
-          .with("duration_ms", record.duration_us / 1000);
-    }
-    log::debug("store.written")
-        .with("rows", calls + misses)
-        .with("took_us", clock.steady_us() - started_us);
-  }
-  calls_done += calls;
-  misses_done += misses;
+void Writer::Parts::begin_replay() {
+  std::vector<std::shared_ptr<Spool>> spools = orphans;
+  if (spool != nullptr) spools.push_back(spool);
+  job_since = Steady::now();
+  look_at = job_since + options.look_for_spools;
+  database.replay(std::move(spools));
 }
 
-void Writer::Parts::failed(const Error& error) {
+// The outcome of a job that nobody waited for.
+void Writer::Parts::watch_job() {
+  if (auto outcome = database.outcome(Steady::now())) return handle(*outcome);
+  if (!database.idle() && status.healthy && Steady::now() - job_since > kSlow)
+    ill(StoreState::slow, words_for(StoreState::slow));
+}
+
+void Writer::Parts::handle(const DatabaseThread::Outcome& outcome) {
+  const bool late = std::exchange(job_is_late, false);
+  if (!outcome.notice.empty()) {
+    const std::lock_guard lock(status.mutex_);
+    status.notice_ = outcome.notice;
+  }
+  if (!outcome.result) {
+    if (outcome.result.error().code != Code::closed) failed(outcome.result.error());
+    return;
+  }
+  if (!late) status.rows_written.fetch_add(outcome.rows);  // else they come once more
+  if (outcome.rows > 0) status.last_commit_us.store(clock.wall_us());
+  std::erase_if(orphans, [](const std::shared_ptr<Spool>& one) { return one->empty(); });
+  if (!backlog()) {
+    worked();  // whoever waits for the rows finds it well
+    count_done(std::exchange(in_spool_accepted, 0));
+  }
+  backoff = milliseconds(0);
+  try_at = Steady::now();
+}
+
+// --- how it is ----------------------------------------------------------------------------------
+
+void Writer::Parts::ill(StoreState state, std::string words) {
   static Counter& failures = counters::get("store.failures");
   failures.add();
   const bool was_healthy = status.healthy.exchange(false);
+  const bool changed_its_mind = status.state.exchange(state) != state;
+  if (was_healthy) status.ill_since_us.store(clock.wall_us());
   {
     const std::lock_guard lock(status.mutex_);
-    status.last_error_ = describe(error) + ": " + hint_for(error.code);
+    status.last_error_ = std::move(words);
   }
   const auto now = Steady::now();
-  if (was_healthy || now - complained_at >= kRepeatComplaint) {
-    complained_at = now;
-    log::warn("store.failed")
-        .with(error)
-        .with("file", options.database.string())
-        .with("waiting", pending_rows() + queue.depth())
-        .with("next", hint_for(error.code));
-  }
-  show_depth();
+  if (!was_healthy && !changed_its_mind && now - complained_at < kRepeatComplaint) return;
+  complained_at = now;
+  log::warn("store.failed")
+      .with("state", name_of(state))
+      .with("error", status.last_error())
+      .with("file", options.database.string())
+      .with("waiting", status.queue_depth.load());
+}
+
+void Writer::Parts::failed(const Error& error) {
+  const StoreState state = state_for(error.code);
+  ill(state, describe(error) + ": " + words_for(state));
+  // A damaged file was just replaced: at once again, but not for ever.
+  const bool at_once = state == StoreState::damaged && backoff == milliseconds(0);
+  backoff =
+      backoff == milliseconds(0) ? options.retry_first : std::min(backoff * 2, options.retry_most);
+  try_at = Steady::now() + (at_once ? milliseconds(0) : backoff);
 }
 
 void Writer::Parts::worked() {
   if (status.healthy.exchange(true)) return;
+  status.state.store(StoreState::well);
+  status.ill_since_us.store(0);
   {
     const std::lock_guard lock(status.mutex_);
     status.last_error_.clear();
   }
-  log::info("store.recovered").with("waiting", pending_rows());
+  log::info("store.recovered").with("rows_written", status.rows_written.load());
 }
 
-// Sleeps, unless the stop comes; then only as long as there is time. False: no time left.
-bool Writer::Parts::pause(milliseconds time) {
+void Writer::Parts::spool_worked() {
+  if (status.spool_works.exchange(true)) return;
+  const std::lock_guard lock(status.mutex_);
+  status.spool_error_.clear();
+}
+
+void Writer::Parts::spool_failed(const Error& error) {
+  const bool did_work = status.spool_works.exchange(false);
+  {
+    const std::lock_guard lock(status.mutex_);
+    status.spool_error_ = describe(error);
+  }
+  const auto now = Steady::now();
+  if (!did_work && now - spool_complained_at < kRepeatComplaint) return;
+  spool_complained_at = now;
+  log::warn("store.spool_failed")
+      .with("folder", options.spool_dir.string())
+      .with(error)
+      .with("next",
+            "rows wait in memory and are lost if the process ends before the database is "
+            "well again");
+}
+
+// --- the thread ---------------------------------------------------------------------------------
+
+// Sleeps, unless the stop comes; then only as long as there is time.
+void Writer::Parts::rest(milliseconds time) {
   std::unique_lock lock(mutex);
-  const auto until = Steady::now() + time;
-  if (!stop_by) changed.wait_until(lock, until, [this] { return stop_by.has_value(); });
-  if (!stop_by) return true;
-  const auto next = std::min(Steady::now() + options.retry_first, *stop_by);
-  changed.wait_until(lock, next, [] { return false; });
-  return Steady::now() < *stop_by;
+  auto until = Steady::now() + time;
+  if (stop_by) until = std::min(until, *stop_by);
+  changed.wait_until(lock, until, [] { return false; });
 }
 
 void Writer::Parts::run() {
-  milliseconds backoff = options.retry_first;
-  while (pending_rows() > 0 || refill()) {
-    if (auto written = write_batch(); !written) {
-      failed(written.error());
-      // A damaged file was just replaced: at once again, but not for ever.
-      const bool at_once =
-          written.error().code == Code::malformed && backoff == options.retry_first;
-      if (!at_once && !pause(backoff)) break;
-      if (out_of_time()) break;
-      backoff = std::min(backoff * 2, options.retry_most);
-      continue;
-    }
-    backoff = options.retry_first;
-    worked();
-    if (pending_rows() == 0) finish_pending();
+  while (true) {
+    watch_job();
     show_depth();
-    if (out_of_time()) break;
+    const bool calm = database.idle() && !backlog() && pending == nullptr && status.healthy;
+    if (pending == nullptr) {
+      if (queue.wait(calm ? kIdleWait : kWatch)) {
+        queue.wait_for_rows(options.batch_rows, options.batch_wait);
+        take();
+        show_depth();
+      } else if (queue.closed()) {
+        if (calm || out_of_time()) break;
+        rest(kWatch);
+        try_at = std::min(try_at, Steady::now() + options.retry_first);
+      }
+    }
+    const auto now = Steady::now();
+    const bool may_try = database.idle() && now >= try_at;
+    if (pending != nullptr) {
+      // After trouble the spools come first, those of dead processes too: rows stay in order.
+      if (may_try && !backlog() && status.healthy && commit_pending()) continue;
+      if (pending != nullptr && !spool_pending()) {
+        if (out_of_time()) break;
+        rest(kWatch);
+      }
+    }
+    if (!database.idle() || now < try_at) continue;
+    if (now >= look_at) make_spool();
+    if (backlog() || !status.healthy || now >= look_at) begin_replay();
   }
-  spool_rest();
-  close();
+  leave();
 }
 
-void Writer::Parts::spool_rest() {
-  pending.calls.erase(pending.calls.begin(),
-                      pending.calls.begin() + static_cast<std::ptrdiff_t>(calls_done));
-  pending.misses.erase(pending.misses.begin(),
-                       pending.misses.begin() + static_cast<std::ptrdiff_t>(misses_done));
-  calls_done = misses_done = 0;
-  QueuedRows last = queue.take();
-  pending_accepted += static_cast<int64_t>(last.rows());
-  std::move(last.calls.begin(), last.calls.end(), std::back_inserter(pending.calls));
-  std::move(last.misses.begin(), last.misses.end(), std::back_inserter(pending.misses));
-  if (last.dropped > 0) {
-    status.dropped.fetch_add(last.dropped);
-    MissRecord miss;
-    miss.at_us = clock.wall_us();
-    miss.reason = "queue_full";
-    miss.count = last.dropped;
-    pending.misses.push_back(std::move(miss));
+// What is left goes into the spool, for the next process.
+void Writer::Parts::leave() {
+  if (pending == nullptr) take();
+  if (pending != nullptr && !spool_pending()) {
+    static Counter& lost = counters::get("store.lost");
+    lost.add(static_cast<int64_t>(pending->rows()));
+    log::error("store.lost").with("rows", pending->rows());
+    pending = nullptr;
+    pending_accepted = 0;
   }
-  const auto rest = static_cast<int64_t>(pending.rows());
-  if (rest > 0) {
-    const auto name =
-        write_spool(options.spool_dir, clock.wall_us(), pending.calls, pending.misses);
-    if (name) {
-      status.spooled.fetch_add(rest);
-      log::warn("store.spooled").with("rows", rest).with("file", *name);
-    } else {
-      static Counter& lost = counters::get("store.lost");
-      lost.add(rest);
-      log::error("store.lost").with("rows", rest).with(name.error());
-    }
+  database.stop();
+  watch_job();
+  if (spool != nullptr && spool->empty()) {
+    spool->remove();
+  } else if (in_spool_accepted > 0) {
+    log::warn("store.left_in_spool").with("rows", in_spool_accepted);
   }
-  finish_pending();
   show_depth();
+  orphans.clear();
+  spool = nullptr;  // and its lock: the file is anybody's now
 }
 
 Writer::Writer(WriterOptions options, RecordQueue& queue,
@@ -418,7 +434,10 @@ Writer::~Writer() {
 }
 
 Result<void> Writer::start() {
-  if (auto opened = parts_->open(); !opened) parts_->failed(opened.error());
+  if (auto started = parts_->database.start(); !started) return started;
+  parts_->make_spool();  // and with it the reserve, while there is room
+  parts_->begin_replay();
+  if (auto outcome = parts_->database.outcome(Steady::now() + kFirstOpen)) parts_->handle(*outcome);
   try {
     parts_->thread = std::thread([parts = parts_.get()] { parts->run(); });
   } catch (const std::system_error& error) {

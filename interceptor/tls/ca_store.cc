@@ -166,10 +166,14 @@ Result<std::unique_ptr<Authority::Parts>> obtain(const fs::path& folder,
                                                  const Clock& clock, Wish wish) {
   if (auto there = ensure_dir(folder, 0700); !there) return std::unexpected(there.error());
   if (auto good = check_folder(folder); !good) return std::unexpected(good.error());
-  FolderLock lock;
-  if (auto taken = lock.take(folder); !taken) return std::unexpected(taken.error());
-
   const fs::path certificate_file = folder / "ca-cert.pem";
+  FolderLock lock;
+  if (auto taken = lock.take(folder); !taken) {
+    // A home that turned read-only still has its CA, and nobody can be writing it.
+    const bool may_read = taken.error().code == Code::permission && wish == Wish::load_or_make &&
+                          is_there(certificate_file);
+    if (!may_read) return std::unexpected(taken.error());
+  }
   const fs::path key_file = folder / "ca-key.pem";
   if (wish == Wish::load_or_make && is_there(certificate_file)) {
     if (!is_there(key_file)) return fail(Code::malformed, "ca_store.key_missing");

@@ -158,3 +158,27 @@ def test_dead_origin_is_a_502(make_pair):
     with socket.create_connection(("127.0.0.1", pair.edge_port), timeout=20) as sock:
         sock.sendall(b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 502 ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_first_flight_is_kept_and_replayed(make_pair, provider, number):
+    """The interceptor has said 200 and dies, or hangs, before its ServerHello: the client's hello
+    goes to the origin instead, and the client notices nothing."""
+    pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file,
+                     config="[edge]\nfirst_answer_limit_ms = 1000\n").start()
+    import wire as wires
+    context = wires.client_context(both(pair, provider), ["http/1.1"])
+    with pair.tunnel(calls.HOST) as wire:
+        pair.signal(pair.interceptor, number)
+        wire.start_tls(context, server_hostname=calls.HOST)
+        assert wire.issuer() == "Simulated provider root"
+        assert calls.post(wire).status == 200
+    assert int(pair.edge_status()["edge.rescued"]) == 1
+    if number == signal.SIGSTOP:
+        pair.signal(pair.interceptor, signal.SIGCONT)
+    else:
+        pair.start_interceptor()
+    pair.wait_gate("open")
+    misses = pair.misses("no_first_answer" if number == signal.SIGSTOP else "interceptor_lost")
+    assert sum(miss["count"] for miss in misses) == 1
+    assert pair.database.requests() == []

@@ -129,6 +129,33 @@ TEST_CASE("the report as CSV is its first table") {
             PicoUsd().exact_dollars() + ",1500,9000\r\n");
 }
 
+TEST_CASE("calls past the meter as a table of their own") {
+  Report report = sample();
+  report.wish.misses_only = true;
+  report.misses = {{.reason = "gate_closed",
+                    .host = "api.openai.com",
+                    .count = 2,
+                    .bytes_up = 10,
+                    .bytes_down = 2000,
+                    .last_us = 1'790'000'000'000'000}};
+  const std::string text = report_text(report, "9.9.9", {});
+  CHECK(holds(text, "99.8 % of calls metered"));
+  CHECK(holds(text, "gate_closed"));
+  CHECK(holds(text, "2,000"));
+  CHECK_FALSE(holds(text, "total cost"));
+  CHECK(report_csv(report) ==
+        "reason,host,calls,bytes_up,bytes_down,last_seen\r\n"
+        "gate_closed,api.openai.com,2,10,2000," +
+            hm::iso8601_utc(1'790'000'000'000'000) + "\r\n");
+  CHECK(holds(report_json(report, "9.9.9"), "\"bytes_down\": 2000"));
+}
+
+TEST_CASE("a filter that misses know nothing of is said") {
+  Report report = sample();
+  report.covers_all = false;
+  CHECK(holds(report_text(report, "9.9.9", {}), "not known by project or run"));
+}
+
 TEST_CASE("the line that run ends with") {
   CHECK(summary_text({}, 0) == "0 calls");
   CHECK(summary_text({}, 1) == "0 calls; 1 call not metered");

@@ -85,6 +85,71 @@ TEST_CASE("a processes' absence is judged by what it means for calls") {
   }
 }
 
+TEST_CASE("what is wrong with the store is said in words, with the next step") {
+  StatusFacts facts = healthy();
+  const auto with = [&](const std::string& fields) {
+    facts.daemon = StatusAnswer::parse("pid=11\n" + fields);
+    return judge_status(facts);
+  };
+  SECTION("locked") {
+    const StatusReport report = with(
+        "store.healthy=0\nstore.state=locked\nstore.ill_since_us=1799999000000000\n"
+        "store.queue=17\nstore.in_memory=3\nstore.error=busy at store.write\n");
+    CHECK(report.verdict == Verdict::degraded);
+    CHECK(row(report, "daemon").state == "cannot write");
+    CHECK(row(report, "database").state == "locked");
+    const std::string detail = row(report, "database").detail;
+    CHECK(detail.starts_with("since "));
+    CHECK(detail.ends_with("14 rows in the spool, 3 rows in memory, /h/db.sqlite"));
+    REQUIRE(report.hints.size() == 1);
+    CHECK(report.hints[0].find("fuser -v /h/db.sqlite") != std::string::npos);
+    const std::string json = status_json(facts, report, "1");
+    CHECK(json.find("\"state\": \"locked\"") != std::string::npos);
+    CHECK(json.find("\"rows_in_memory\": 3") != std::string::npos);
+  }
+  SECTION("full disk") {
+    const StatusReport report = with("store.healthy=0\nstore.state=disk_full\nstore.queue=1\n");
+    CHECK(row(report, "database").state == "disk full");
+    CHECK(report.hints[0].find("df -h /h") != std::string::npos);
+  }
+  SECTION("not writable, and the spool neither") {
+    const StatusReport report = with(
+        "store.healthy=0\nstore.state=unwritable\nstore.queue=1\nstore.in_memory=1\n"
+        "store.spool_error=permission at spool.make\n");
+    CHECK(row(report, "database").state == "not writable");
+    CHECK(row(report, "database").detail == "1 row in memory, /h/db.sqlite");
+    REQUIRE(report.hints.size() == 2);
+    CHECK(report.hints[0].find("ls -ld /h /h/db.sqlite") != std::string::npos);
+    CHECK(report.hints[1].find("ls -ld /h/spool") != std::string::npos);
+  }
+  SECTION("moved aside: well again, and told") {
+    const StatusReport report = with(
+        "store.healthy=1\nstore.state=well\nstore.notice=it is kept as /h/db.sqlite.corrupt\n");
+    CHECK(report.verdict == Verdict::healthy);
+    REQUIRE(report.hints.size() == 1);
+    CHECK(report.hints[0].find("/h/db.sqlite.corrupt") != std::string::npos);
+  }
+  SECTION("an older daemon that names no state") {
+    const StatusReport report = with("store.healthy=0\nstore.error=disk full\n");
+    CHECK(row(report, "database").state == "failing");
+    CHECK(row(report, "database").detail.find("disk full") != std::string::npos);
+  }
+}
+
+TEST_CASE("the metered share says why calls went past, and what the edge still holds") {
+  StatusFacts facts = healthy();
+  facts.misses = {{.reason = "gate_closed", .host = "a", .count = 20},
+                  {.reason = "gate_closed", .host = "b", .count = 2},
+                  {.reason = "ask_full", .host = "a", .count = 3}};
+  facts.edge = StatusAnswer::parse("pid=10\ngate=open\nledger.calls=4\nledger.open=1\n");
+  const StatusReport report = judge_status(facts);
+  CHECK(row(report, "metered share (24 h)").detail ==
+        "25 of 1,000 calls not metered (ask_full 3, gate_closed 22), 5 more in the edge");
+  const std::string json = status_json(facts, report, "1");
+  CHECK(json.find("\"gate_closed\": 22") != std::string::npos);
+  CHECK(json.find("\"in_edge\": 4") != std::string::npos);
+}
+
 TEST_CASE("smaller illnesses are DEGRADED") {
   StatusFacts facts = healthy();
   SECTION("database") {
@@ -99,6 +164,12 @@ TEST_CASE("smaller illnesses are DEGRADED") {
   SECTION("a client that refuses our CA") {
     facts.daemon = StatusAnswer::parse(
         "distrust.1=host=chatgpt.com client=codex variable=CODEX_CA_CERTIFICATE\n");
+  }
+  SECTION("a daemon that finishes its calls") {
+    facts.daemon = StatusAnswer::parse("leaving=1\nsessions=2\n");
+    const StatusReport report = judge_status(facts);
+    CHECK(row(report, "daemon").state == "stopping");
+    CHECK(row(report, "daemon").detail.find("2 open connections") != std::string::npos);
   }
   SECTION("no api") {
     facts.api_accepts = false;

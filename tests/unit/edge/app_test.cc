@@ -217,6 +217,35 @@ TEST_CASE("calls that are cut off by the end of the edge are in the ledger too")
   CHECK(misses[0].bytes_up == 5);
 }
 
+TEST_CASE("an edge that dies leaves its calls to the next one, the open ones too") {
+  World world;
+  world.start();
+  std::string answer;
+  world.tunnel(World::kHost, "over", &answer);
+  REQUIRE(world.wait_ledger(1).size() == 1);
+  const auto before = world.ledger();  // offered, not acknowledged
+  {
+    const Fd open = world.tunnel(World::kHost, "open", &answer);
+    CHECK(world.control("status").number("ledger.open") == 1);
+    CHECK(world.control("status").number("ledger.survives") == 1);
+    world.restart_app();  // without a word, as after kill -9
+  }
+  world.start();
+  const auto misses = world.ledger();
+  REQUIRE(misses.size() == 2);
+  CHECK(misses[0].reason == "gate_closed");
+  CHECK(misses[0].origin == before[0].origin);  // the same name: it is not counted twice
+  CHECK(misses[0].number == before[0].number);
+  CHECK(misses[1].reason == "edge_lost");
+  CHECK(misses[1].detail == "gate_closed");
+  CHECK(misses[1].host == World::kHost);
+  world.control("ledger-ack", {std::to_string(misses[1].sequence)});
+  world.app->finish();
+  world.restart_app();
+  for (const auto& entry : std::filesystem::directory_iterator(world.folder / "home"))
+    CHECK(entry.path().filename().string().find("ledger") == std::string::npos);
+}
+
 TEST_CASE("the lifeline: the edge ends with whom it runs for, after the last tunnel") {
   World world;
   int ends[2];

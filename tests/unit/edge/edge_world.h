@@ -16,6 +16,7 @@
 #include "common/base/counters.h"
 #include "common/config/ports.h"
 #include "common/net/control_socket.h"
+#include "common/wire/connect_head.h"
 #include "common/wire/control_message.h"
 #include "edge/edge_app.h"
 #include "tests/unit/net/net_support.h"
@@ -104,6 +105,7 @@ class FakeInterceptor final : public Server {
     if (connection.received.starts_with("CONNECT knock.halton-meter.invalid:443 ")) {
       ++knocks;
       if (knock_status == 0) return;
+      connection.say(interim());
       connection.say("HTTP/1.1 " + std::to_string(knock_status) + " Knock\r\n\r\n");
       return connection.stream.shutdown_write();
     }
@@ -126,12 +128,17 @@ class FakeInterceptor final : public Server {
       case Mode::die_after_200:
       case Mode::mute_after_200:
         connection.tunnel = true;
-        connection.say("HTTP/1.1 102 Processing\r\n\r\n");
+        connection.say(interim());
         return connection.say("HTTP/1.1 200 OK\r\n\r\n" + first_words);
     }
   }
 
+  [[nodiscard]] std::string interim() const {
+    return process == 0 ? "HTTP/1.1 102 Processing\r\n\r\n" : wire::processing_head(process);
+  }
+
   Mode mode = Mode::meter;
+  int64_t process = 0;      // who it says it is
   int knock_status = 200;   // 0: no answer
   std::string first_words;  // in the same segment as the 200
   int knocks = 0;

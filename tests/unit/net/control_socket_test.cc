@@ -134,6 +134,28 @@ TEST_CASE("control: a dead socket is replaced, a live one and a file are not", "
   CHECK(fs::file_size(path) == 6);
 }
 
+TEST_CASE("control: a live one is succeeded, and leaves the file alone", "[control]") {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "edge.sock";
+  Loop loop;
+  ControlServer old(loop, [](std::string_view) { return std::string("old"); });
+  REQUIRE(old.listen(path));
+  CHECK(old.reachable());
+  ControlServer fresh(loop, [](std::string_view) { return std::string("new"); });
+  CHECK_FALSE(fresh.listen(path));  // not by accident
+  CHECK(ask(loop, path, "who") == "old");
+  const bool knows = GENERATE(true, false);
+  if (knows) old.disown();
+  REQUIRE(fresh.listen(path, true));
+  CHECK(fs::status(path).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK(ask(loop, path, "who") == "new");
+  CHECK_FALSE(old.reachable());
+  old.close();
+  CHECK(ask(loop, path, "who") == "new");
+  fresh.close();
+  CHECK(fs::is_empty(folder.path()));
+}
+
 TEST_CASE("control: the silent are dropped, the many are refused", "[control]") {
   const TempFolder folder;
   const fs::path path = folder.path() / "s";

@@ -55,6 +55,32 @@ TEST_CASE("listener: adopts a socket that listens already", "[listener]") {
   TcpListener other(loop, [](TcpSocket) {});
   const Fd not_listening(socket(AF_INET, SOCK_STREAM, 0));
   CHECK_FALSE(other.adopt(not_listening.get()));
+  CHECK(other.file_descriptor() == -1);
+}
+
+TEST_CASE("listener: a kept socket that is of no use is replaced", "[listener]") {
+  Loop loop;
+  TcpListener listener(loop, [](TcpSocket) {});
+  SECTION("of use") {
+    auto [server, port] = listening();
+    CHECK(listener.adopt_or_listen_near(server.release(), "127.0.0.1", 1, 0) == port);
+    return;
+  }
+  const int kept = GENERATE_COPY(
+      socket(AF_INET, SOCK_STREAM, 0),
+      [] {
+        const int open = socket(AF_INET, SOCK_STREAM, 0);  // for everybody
+        sockaddr_in any{};
+        any.sin_family = AF_INET;
+        bind(open, reinterpret_cast<const sockaddr*>(&any), sizeof any);
+        listen(open, 1);
+        return open;
+      }(),
+      -1);
+  const auto fresh = listener.adopt_or_listen_near(kept, "127.0.0.1", 0, 0);
+  REQUIRE(fresh);
+  CHECK(connect_to(*fresh).open());
+  CHECK(listener.file_descriptor() >= 0);
 }
 
 TEST_CASE("listener: may die inside its own callback", "[listener]") {

@@ -178,7 +178,7 @@ struct World {
         RelayContext{loop, system_clock(), dial, providers, *ours().serving, *theirs().trusting,
                      *ours().authority, ours().leaves, trust, attributor, rows, limits});
     acceptor = std::make_unique<Acceptor>(*context);
-    port = *acceptor->listen(0, 1);
+    port = *acceptor->listen(-1, 0, 1);
   }
 
   void pump() {

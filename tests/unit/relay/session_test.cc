@@ -1,3 +1,8 @@
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/net/control_socket.h"
 #include "tests/unit/relay/relay_world.h"
 
 using hm::relay::test::answer;
@@ -140,6 +145,25 @@ TEST_CASE("leaving without a word is a refusal, leaving in order is none") {
   }
   REQUIRE(world.until([&] { return !world.trust.refusals().empty(); }));
   CHECK(world.trust.refusals()[0].reason == "hung_up_after_handshake");
+}
+
+TEST_CASE("an edge that dies takes its clients with it, and they have refused nothing") {
+  World world;
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("hm-relay-" + std::to_string(::getpid()));
+  world.context->edge_socket = folder / "edge.sock";
+  const std::string from_edge = "X-Halton-Client-Port: 40000\r\n";
+  const bool alive = GENERATE(false, true);
+  hm::net::ControlServer edge(world.loop, [](std::string_view) { return std::string(); });
+  REQUIRE(edge.listen(world.context->edge_socket));
+  Peer& client = world.tunnel(kHost, from_edge);
+  world.start_tls(client, *ours().trusting);
+  REQUIRE(world.until([&] { return client.shaken; }));
+  if (!alive) edge.close();
+  client.fd.abort();
+  REQUIRE(world.until([&] { return world.idle(); }));
+  CHECK(world.trust.refusals().empty() != alive);
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("each direction may end before the other") {
@@ -300,7 +324,7 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
   Peer& origin = world.origin();
   Peer& later = world.tunnel();  // opened, not used
   SECTION("idle") {
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
     CHECK(client.goodbye);
     REQUIRE(world.until([&] { return later.end; }));
@@ -308,7 +332,7 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
   SECTION("idle, and ended by its client's half") {
     client.half_close();
     REQUIRE(world.until([&] { return origin.end; }));
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
     REQUIRE(world.until([&] { return client.end || client.reset; }));
     CHECK(client.goodbye);
@@ -323,13 +347,13 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
     const std::string whole = answer(kUsage);
     origin.say(whole.substr(0, 30));
     REQUIRE(world.until([&] { return client.text.size() == 30; }));
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     world.settle(50);
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     CHECK(world.acceptor->sessions() == 1);
     origin.say(whole.substr(30));
     REQUIRE(world.until([&] { return client.text == whole; }));
-    world.acceptor->drain();
+    world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
   }
   SECTION("an answer that its reader has not taken yet") {
@@ -340,11 +364,11 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
     origin.say(whole);
     for (int i = 0; i < 20; ++i) {
       world.settle(20);
-      world.acceptor->drain();
+      world.acceptor->drain(0);
     }
     client.reading = true;
     REQUIRE(world.until([&] {
-      world.acceptor->drain();
+      world.acceptor->drain(0);
       return client.text.size() >= whole.size() || client.end || client.reset;
     }));
     CHECK(client.text == whole);

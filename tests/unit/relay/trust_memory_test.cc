@@ -92,3 +92,46 @@ TEST_CASE("a refusal is named when the name is known") {
   memory.name_client("h", "a", "other", 8);
   CHECK(memory.refusals()[1].client_pid == 7);
 }
+
+TEST_CASE("refusals outlive the process as text, with the time that is left") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  int changes = 0;
+  memory.on_change([&] { ++changes; });
+  memory.remember(refusal("h", "shape with blanks = and %"));
+  clock.advance_us(kHour / 2);
+  memory.remember(refusal("later", "b"));
+  memory.name_client("later", "b", "node", 77);
+  CHECK(changes == 3);
+
+  TrustMemory next(clock, kHour);
+  next.load(memory.save());
+  REQUIRE(next.refusals().size() == 2);
+  CHECK(next.refusals()[0].host == "later");  // newest first
+  CHECK(next.refusals()[0].client == "node");
+  CHECK(next.refusals()[0].client_pid == 77);
+  CHECK(next.refusals()[0].reason == "unknown_ca");
+  CHECK(next.distrusts("h", "shape with blanks = and %"));
+  clock.advance_us(kHour / 2);
+  CHECK_FALSE(next.distrusts("h", "shape with blanks = and %"));
+  CHECK(next.distrusts("later", "b"));
+
+  TrustMemory late(clock, kHour);
+  late.load(memory.save());
+  CHECK(late.refusals().size() == 1);
+  memory.forget_all();
+  CHECK(changes == 4);
+  CHECK(memory.save().empty());
+}
+
+TEST_CASE("a file of refusals that makes no sense is none") {
+  ManualClock clock;
+  clock.advance_us(kHour);
+  TrustMemory memory(clock, kHour);
+  memory.load("nonsense\n\nhost=a\nhost=a shape=b until_us=x\nhost=a shape=b until_us=5\n");
+  CHECK(memory.refusals().empty());
+  // Of a clock that was ahead: no longer than an hour from now.
+  memory.load("host=a shape=b until_us=9000000000000000000");
+  REQUIRE(memory.refusals().size() == 1);
+  CHECK(memory.refusals()[0].until_us == clock.wall_us() + kHour);
+}

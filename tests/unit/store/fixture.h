@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "interceptor/store/queries.h"
 #include "interceptor/store/writer.h"
@@ -61,6 +62,18 @@ inline MissRecord sample_miss(const std::string& reason = "gate_closed", int64_t
   return m;
 }
 
+// Holds the database as another program would, until it is destroyed.
+class Lock {
+ public:
+  explicit Lock(const std::filesystem::path& database)
+      : db_(database.string(), SQLite::OPEN_READWRITE, 5000),
+        transaction_(db_, SQLite::TransactionBehavior::EXCLUSIVE) {}
+
+ private:
+  SQLite::Database db_;
+  SQLite::Transaction transaction_;
+};
+
 inline bool eventually(const std::function<bool()>& good, milliseconds within = kLong) {
   const auto until = std::chrono::steady_clock::now() + within;
   while (!good()) {
@@ -88,6 +101,13 @@ struct Bench {
     if (!opened) UNSCOPED_INFO(describe(opened.error()));
     REQUIRE(opened);
     return std::move(*opened);
+  }
+  std::vector<std::filesystem::path> spool_files() const {
+    std::vector<std::filesystem::path> files;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(options.spool_dir, error))
+      if (entry.path().extension() == ".spool") files.push_back(entry.path());
+    return files;
   }
   int64_t number(const std::string& sql) {
     SQLite::Database db(options.database.string(), SQLite::OPEN_READONLY, 1000);

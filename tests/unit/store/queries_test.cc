@@ -1,5 +1,6 @@
 #include <fstream>
 
+#include "interceptor/store/schema.h"
 #include "tests/unit/store/fixture.h"
 
 using namespace hm;
@@ -168,7 +169,7 @@ TEST_CASE("unpriced models, last capture, projects, rows") {
   CHECK(unpriced[0].input_tokens == 1000);
   CHECK(unpriced[0].first_seen_us == kNoon + 2 * kHour);
   CHECK(queries.last_capture_us().value() == kNoon + 25 * kHour);
-  CHECK(queries.schema_version().value() == 2);
+  CHECK(queries.schema_version().value() == kSchemaVersion);
 
   const auto projects = queries.projects().value();
   REQUIRE(projects.size() == 2);

@@ -5,7 +5,6 @@
 #include <fstream>
 
 #include "interceptor/store/schema.h"
-#include "interceptor/store/spool.h"
 #include "interceptor/store/timestamp.h"
 #include "tests/unit/store/fixture.h"
 
@@ -128,6 +127,7 @@ TEST_CASE("stopping while locked spools, the next start reads back") {
   bench.start();
   bench.queue.push(sample_call());
   REQUIRE(bench.writer->flush(kLong));
+  const int64_t before = bench.writer->status().spooled;
   {
     SQLite::Database other(bench.options.database.string(), SQLite::OPEN_READWRITE, 5000);
     SQLite::Transaction lock(other, SQLite::TransactionBehavior::EXCLUSIVE);
@@ -136,10 +136,10 @@ TEST_CASE("stopping while locked spools, the next start reads back") {
     const auto started = std::chrono::steady_clock::now();
     bench.writer->stop(milliseconds(200));
     CHECK(std::chrono::steady_clock::now() - started < kLong);
-    CHECK(bench.writer->status().spooled == 301);
+    CHECK(bench.writer->status().spooled == before + 301);
   }
-  REQUIRE(list_spool(bench.options.spool_dir).size() == 1);
-  const auto spooled = list_spool(bench.options.spool_dir).front();
+  REQUIRE(bench.spool_files().size() == 1);
+  const auto spooled = bench.spool_files().front();
   const auto copy = bench.folder / "copy";
   std::filesystem::copy_file(spooled, copy);
 
@@ -147,8 +147,9 @@ TEST_CASE("stopping while locked spools, the next start reads back") {
   {
     Writer writer(bench.options, queue, bundled(), system_clock());
     REQUIRE(writer.start());
-    CHECK(eventually([&] { return list_spool(bench.options.spool_dir).empty(); }));
+    CHECK(eventually([&] { return bench.number("SELECT count(*) FROM requests") == 301; }));
   }
+  CHECK(bench.spool_files().empty());
   CHECK(bench.number("SELECT count(*) FROM requests") == 301);
   CHECK(bench.number("SELECT sum(count) FROM misses WHERE reason = 'ask_timeout'") == 3);
   CHECK(bench.number("SELECT count(*) FROM requests WHERE cost_pico_usd = 3000000000") == 301);
@@ -162,7 +163,7 @@ TEST_CASE("stopping while locked spools, the next start reads back") {
   }
   CHECK(bench.number("SELECT sum(count) FROM misses") == 3);
   CHECK(bench.number("SELECT count(*) FROM requests") == 301);
-  CHECK(list_spool(bench.options.spool_dir).empty());
+  CHECK(bench.spool_files().empty());
 }
 
 TEST_CASE("a place that cannot be written: rows wait until it can") {
@@ -384,103 +385,6 @@ TEST_CASE("rates can be changed while it runs; old costs stay") {
   CHECK(bench.number("SELECT cost_pico_usd FROM requests WHERE rates_source = 'override'") ==
         7'700'000'000);
   CHECK(bench.number("SELECT count(DISTINCT card_id) FROM pricing_rates") == 2);
-}
-
-TEST_CASE("spool files: whole, cut anywhere, not ours") {
-  TempFolder folder;
-  std::vector<CallRecord> calls = {sample_call(), sample_call()};
-  calls[1].usage.parts = {{"input_audio", 7}};
-  calls[1].extra_usage = {{"advisor_message", "m", {}}};
-  calls[1].tool_calls = {{"web_search", 2}};
-  calls[1].rate_limits = {{"name", "value", std::nullopt}, {"n", "v", 5}};
-  calls[1].retry_after_s = 0.25;
-  calls[1].counted_tokens = -1;
-  calls[1].status = CallStatus::truncated;
-  calls[1].attribution.git_branch = "branch";
-  calls[1].iterations = {{1, 2, 3, 4, 5, 6, {}}, {}};
-  calls[1].key_print = "0123456789abcdef";
-  calls[1].client_retry = 2;
-  const auto name = write_spool(folder / "spool", kNoon, calls, {sample_miss("r", 9)});
-  REQUIRE(name);
-  const auto path = folder / "spool" / *name;
-  const auto read = read_spool(path);
-  REQUIRE(read);
-  CHECK_FALSE(read->damaged);
-  REQUIRE(read->calls.size() == 2);
-  REQUIRE(read->misses.size() == 1);
-  const CallRecord& back = read->calls[1];
-  CHECK(back.id == calls[1].id);
-  CHECK(back.usage.parts[0].tokens == 7);
-  CHECK(back.extra_usage[0].kind == "advisor_message");
-  CHECK(back.tool_calls[0].count == 2);
-  CHECK(back.rate_limits[1].instant_us == 5);
-  CHECK_FALSE(back.rate_limits[0].instant_us);
-  CHECK(back.retry_after_s == 0.25);
-  CHECK(back.counted_tokens == -1);
-  CHECK(back.http_status == 200);
-  CHECK(back.status == CallStatus::truncated);
-  CHECK(back.attribution.git_branch == "branch");
-  REQUIRE(back.iterations.size() == 2);
-  CHECK(back.iterations[0].output_tokens == 5);
-  CHECK(back.key_print == "0123456789abcdef");
-  CHECK(back.client_retry == 2);
-  CHECK(read->misses[0].count == 9);
-
-  std::string content;
-  {
-    std::ifstream file(path, std::ios::binary);
-    content.assign(std::istreambuf_iterator<char>(file), {});
-  }
-  const auto cut = folder / "cut.spool";
-  for (size_t size = 0; size < content.size(); ++size) {
-    {
-      std::ofstream(cut, std::ios::binary) << content.substr(0, size);
-    }
-    const auto part = read_spool(cut);
-    if (size < 8) {
-      CHECK_FALSE(part);
-    } else {
-      CHECK(part->calls.size() + part->misses.size() <= 2);
-    }
-  }
-  for (size_t at = 8; at < content.size(); at += 3) {
-    std::string wrong = content;
-    wrong[at] = static_cast<char>(wrong[at] ^ 0x41);
-    {
-      std::ofstream(cut, std::ios::binary) << wrong;
-    }
-    const auto part = read_spool(cut);
-    REQUIRE(part);
-    CHECK(part->damaged);
-    CHECK(part->calls.size() + part->misses.size() <= 2);
-  }
-}
-
-TEST_CASE("a spool file of the first format is read") {
-  TempFolder folder;
-  const auto name = write_spool(folder / "spool", kNoon, {sample_call()}, {});
-  REQUIRE(name);
-  std::string content;
-  {
-    std::ifstream file(folder / "spool" / *name, std::ios::binary);
-    content.assign(std::istreambuf_iterator<char>(file), {});
-  }
-  // The first format ended before the empty list, the empty text and the absent number.
-  const std::string payload = content.substr(16, content.size() - 16 - 24);
-  uint32_t sum = 2166136261U;
-  for (const char c : payload) sum = (sum ^ static_cast<uint8_t>(c)) * 16777619U;
-  std::string first = "HMSPOOL1";
-  for (const auto word : {static_cast<uint32_t>(payload.size()), sum})
-    for (int shift = 0; shift < 32; shift += 8) first.push_back(static_cast<char>(word >> shift));
-  {
-    std::ofstream(folder / "first.spool", std::ios::binary) << first + payload;
-  }
-  const auto read = read_spool(folder / "first.spool");
-  REQUIRE(read);
-  CHECK_FALSE(read->damaged);
-  REQUIRE(read->calls.size() == 1);
-  CHECK(read->calls[0].model == "claude-sonnet-5");
-  CHECK(read->calls[0].usage.input_tokens == 1000);
 }
 
 TEST_CASE("timestamps read back as written") {

@@ -241,6 +241,21 @@ TEST_CASE("answers that are none") {
   CHECK(bounded.feed(as_bytes(std::string(200, 'x')), used) == HeadState::failed);
 }
 
+TEST_CASE("the interim answer says whose it is") {
+  AnswerHeadReader reader;
+  size_t used = 0;
+  CHECK(reader.feed(as_bytes(processing_head(4711)), used) == HeadState::complete);
+  CHECK(reader.status() == 102);
+  CHECK(reader.process() == 4711);
+  for (const char* text :
+       {"HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 102 X-Halton-Process: 5\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\nX-Halton-Process: me\r\n\r\n"}) {
+    reader.next();
+    CHECK(reader.feed(as_bytes(text), used) == HeadState::complete);
+    CHECK(reader.process() == 0);
+  }
+}
+
 TEST_CASE("the ask is a CONNECT head that a reader understands") {
   const std::string ask = ask_head("2001:db8::1", 443, "0123", 50000, 8081);
   const Outcome outcome = read(ask);

@@ -14,7 +14,7 @@
 #include "common/net/timer.h"
 #include "common/wire/connect_head.h"
 
-namespace hm::edge {
+namespace hm {
 
 struct AskResult {
   enum class Kind : uint8_t {
@@ -25,6 +25,7 @@ struct AskResult {
   };
   Kind kind = Kind::refused;
   int status = 0;
+  int64_t process = 0;    // who said 102
   net::TcpSocket socket;  // with status 200
   std::string after;      // bytes behind the final head
 };
@@ -57,7 +58,8 @@ class Ask final : private net::TcpStream::Owner {
   std::string after_;
   int64_t final_limit_ms_ = 0;
   bool interim_seen_ = false;
+  int64_t process_ = 0;
   Callback callback_;
 };
 
-}  // namespace hm::edge
+}  // namespace hm

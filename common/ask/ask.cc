@@ -1,8 +1,8 @@
-#include "edge/ask.h"
+#include "common/ask/ask.h"
 
 #include <utility>
 
-namespace hm::edge {
+namespace hm {
 
 Ask::Ask(net::Loop& loop, const net::DialOptions& options)
     : dialer_(loop, options), stream_(loop, *this), timer_(loop, [this] {
@@ -16,6 +16,7 @@ void Ask::start(uint16_t port, std::string head, int64_t first_limit_ms, int64_t
   head_ = std::move(head);
   final_limit_ms_ = final_limit_ms;
   interim_seen_ = false;
+  process_ = 0;
   after_.clear();
   reader_.next();
   timer_.start_once(first_limit_ms);
@@ -53,6 +54,7 @@ void Ask::on_read(net::TcpStream&, Bytes bytes) {
       return finish(AskResult::Kind::answered, status);
     }
     interim_seen_ = true;
+    process_ = reader_.process();
     timer_.start_once(final_limit_ms_);
     reader_.next();
   }
@@ -66,6 +68,7 @@ void Ask::finish(AskResult::Kind kind, int status) {
   AskResult result;
   result.kind = kind;
   result.status = status;
+  result.process = process_;
   if (kind == AskResult::Kind::answered && status == 200) {
     result.socket = stream_.release();
     result.after = std::move(after_);
@@ -75,4 +78,4 @@ void Ask::finish(AskResult::Kind kind, int status) {
   if (callback) callback(std::move(result));
 }
 
-}  // namespace hm::edge
+}  // namespace hm

@@ -1,0 +1,233 @@
+"""scripts/chaos: see there."""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import control  # noqa: E402
+import database  # noqa: E402
+import dns  # noqa: E402
+import faults  # noqa: E402
+import load as loads  # noqa: E402
+import origin as origins  # noqa: E402
+import pair as pairs  # noqa: E402
+import reckoning  # noqa: E402
+import service  # noqa: E402
+
+DISK_MIB = 192
+
+
+def free_ports(count):
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in held]
+    for sock in held:
+        sock.close()
+    return ports
+
+
+class Rig:
+    """Two supervised processes with a disk of their own, between a load and its origins."""
+
+    ORIGIN_NAME, DNS_NAME = "origin.test", "flaky.test"
+
+    def __init__(self, folder, seed, mounted):
+        self.folder, self.mounted = pathlib.Path(folder), mounted
+        self.home, self.run_dir = self.folder / "home", self.folder / "run"
+        self.run_dir.mkdir(mode=0o700)
+        self.broken = []
+        self._began, self._log_lock = time.monotonic(), threading.Lock()
+        self._log_file = (self.folder / "events.jsonl").open("a")
+        self.provider, self.echo = origins.Provider(self.folder / "provider"), origins.Echo()
+        self.dns = dns.Dns(self.folder / "dns")
+        self.dns.set(self.ORIGIN_NAME, "addr 127.0.0.1")
+        self.dns.set(self.DNS_NAME, "addr 127.0.0.1")
+        self.edge_port, internal_port, api_port = free_ports(3)
+        self.write_config({})
+        self.process_environment = self.dns.environment
+        self.services = {
+            "edge": service.Service(self, "halton-meter-edge",
+                                    ["--edge-port", str(self.edge_port)], restart_s=0.2),
+            "interceptor": service.Service(
+                self, "halton-meter-interceptor",
+                ["--internal-port", str(internal_port), "--api-port", str(api_port)],
+                restart_s=1.0)}
+        self.database = database.Database(self.home / "db.sqlite")
+        self._seed = seed
+        self.load = None
+
+    def log(self, event, **facts):
+        with self._log_lock:
+            at = round(time.monotonic() - self._began, 3)
+            self._log_file.write(json.dumps({"at": at, "event": event, **facts}) + "\n")
+            self._log_file.flush()
+
+    def fail(self, text):
+        self.broken.append(text)
+        self.log("broken", text=text)
+
+    def write_config(self, sections):
+        sections = dict(sections)
+        sections["edge"] = "connect_timeout_ms = 3000\n" + sections.get("edge", "")
+        text = "".join(f"[{name}]\n{lines}\n" for name, lines in sections.items())
+        origin = f"{self.ORIGIN_NAME}:{self.provider.port}"
+        names = {loads.HOST: origin, loads.RAW_HOST: f"{self.ORIGIN_NAME}:{self.echo.port}",
+                 loads.DNS_HOST: f"{self.DNS_NAME}:{self.provider.port}",
+                 loads.RESET_HOST: f"{self.ORIGIN_NAME}:{self.provider.resetting_port}"}
+        text += f'[upstream]\nca_file = "{self.provider.authority.cert}"\n[upstream.connect_to]\n'
+        text += "".join(f'"{host}:443" = "{address}"\n' for host, address in names.items())
+        fresh = self.folder / "config.new"
+        fresh.write_text(text)
+        # As an editor writes it. The disk may be full: then it stays as it was.
+        with contextlib.suppress(OSError):
+            (self.home / "config.tmp").write_text(text)
+            (self.home / "config.tmp").rename(self.home / "config.toml")
+
+    def full_disk(self):
+        return faults.filled(self.home) if self.mounted else self.dns.disk_full()
+
+    def ports(self):
+        with contextlib.suppress(OSError, ValueError):
+            ports = json.loads((self.run_dir / "effective-ports.json").read_text())
+            return [ports[name] for name in ("internal_port", "api_port")]
+        return []
+
+    def logs(self):
+        return "\n".join(path.read_text(errors="replace")[-4000:]
+                         for path in self.folder.glob("halton-*.log"))
+
+    def status(self, name):
+        try:
+            return control.facts(self.run_dir / ("edge.sock" if name == "edge" else "daemon.sock"))
+        except OSError:
+            return {}
+
+    def start(self):
+        self.services["interceptor"].start()
+        self.services["edge"].start()
+        self.wait("an open gate", lambda: self.status("edge").get("gate") == "open", 30)
+        bundle = self.folder / "both.pem"
+        bundle.write_text((self.home / "ca" / "ca-cert.pem").read_text()
+                          + self.provider.authority.cert.read_text())
+        self.load = loads.Load(self.edge_port, bundle, self._seed, self.log)
+
+    def wait(self, what, condition, seconds):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                self.fail(f"waited {seconds} s in vain for {what}")
+                return
+            time.sleep(0.05)
+
+    def processes(self):
+        """Everything that runs with our home, predecessors that finish their calls included."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and str(self.home).encode() in \
+                        (entry / "cmdline").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
+    def settle(self):
+        """The load is over: everything that is known must get into the database."""
+        self.wait("an open gate", lambda: self.status("edge").get("gate") == "open", 30)
+        self.wait("the end of predecessors", lambda: len(self.processes()) <= 4, 60)
+
+        def handed_over():
+            edge = self.status("edge")
+            return edge.get("open_calls") == "0" and edge.get("ledger.calls") == "0" \
+                and edge.get("ledger.open", "0") == "0"
+        self.wait("an empty ledger", handed_over, 60)
+        for name in ("interceptor", "edge"):
+            self.services[name].stop_for_good()
+        self.wait("the end of all processes", lambda: not self.processes(), 60)
+
+    def end(self):
+        for each in self.services.values():
+            each.close()
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+
+def with_a_disk(arguments):
+    """Runs this program again where it may mount a file system of its own: as root, or as root of
+    a user namespace. Returns when that cannot be had."""
+    for flags in (["-m"], ["-rm"]):
+        probe = subprocess.run(["unshare", *flags, "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+                               capture_output=True)
+        if probe.returncode == 0:
+            os.execvp("unshare", ["unshare", *flags, sys.executable, __file__, *arguments,
+                                  "--inside"])
+
+
+def table(title, figures):
+    print(f"\n{title}")
+    for name, value in figures.items():
+        print(f"  {name:<62} {value:>9,}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--no-mount", action="store_true")
+    parser.add_argument("--folder")
+    parser.add_argument("--inside", action="store_true")
+    options = parser.parse_args()
+    if not options.inside and not options.no_mount:
+        with_a_disk(sys.argv[1:])
+    count = 200 if options.short else options.faults
+    folder = pathlib.Path(options.folder or tempfile.mkdtemp(prefix="halton-chaos-"))
+    home = folder / "home"
+    home.mkdir(parents=True, mode=0o700)
+    if options.inside:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=700", "tmpfs", home],
+                       check=True)
+    print(f"seed {options.seed}, {count} faults, files in {folder}", flush=True)
+    began = time.monotonic()
+    rig = Rig(folder, options.seed, options.inside)
+    try:
+        rig.start()
+        rig.load.start(short=5, stream=4, slow=1, raw=2)
+        chaos = faults.Faults(rig, options.seed)
+        chaos.run(count, *((0.2, 0.8) if options.short else (0.4, 1.6)))
+        rig.load.stop()
+        rig.settle()
+        result = reckoning.Reckoning(rig.load.calls, rig.provider, chaos.kills,
+                                     rig.database.requests(), rig.database.misses())
+        figures, problems = result.verdicts()
+    finally:
+        rig.end()
+    table(f"Faults in {time.monotonic() - began:.0f} s", dict(sorted(chaos.done.items())))
+    table("Calls", figures)
+    problems = rig.broken + problems
+    for problem in problems[:40]:
+        print(f"  ! {problem}")
+    holds = not problems
+    if not holds:
+        (folder / "problems.txt").write_text("\n".join(problems) + "\n")
+        if options.inside:  # the small disk goes with us
+            shutil.copytree(home, folder / "home-kept", dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("filler", "*.sock"))
+    print(f"\ncalls = rows + misses: {'exactly' if holds else 'NO'}; "
+          f"{'nothing' if holds else len(problems)} to complain of")
+    if not holds:
+        print(f"repeat: scripts/chaos --faults {count} --seed {options.seed}; logs in {folder}")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

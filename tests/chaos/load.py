@@ -1,0 +1,186 @@
+"""The load: short calls, streams, slow readers and raw tunnels, each on a connection of its own,
+each written down with its times, its local port and how it ended."""
+
+import contextlib
+import dataclasses
+import json
+import random
+import socket
+import ssl
+import threading
+import time
+
+import http1
+import origin as origins
+import wire as wires
+
+HOST = "api.openai.com"          # the load's own provider host
+DNS_HOST = "api.anthropic.com"   # whose name service fails in "dns" faults
+RESET_HOST = "api.x.ai"          # whose origin resets in "origin resets" faults
+RAW_HOST = "echo.test"
+PROVIDER_ROOT = "Simulated provider root"
+PATIENCE_S = 60
+
+
+@dataclasses.dataclass
+class Call:
+    number: int
+    kind: str            # short, stream, slow reader, dns, reset; raw: no provider's host
+    host: str
+    began: float = 0.0   # monotonic; wall time beside it
+    began_wall: float = 0.0
+    ended: float = 0.0
+    port: int = 0
+    stage: str = "connect"   # connect, proxy, tls, request, answer: where it is, or was when it broke
+    ours: bool = False       # it saw our certificate: the interceptor was in the middle
+    status: int = 0          # of the proxy's answer
+    answered: int = 0        # bytes that came back after the proxy's answer
+    error: str = ""
+
+    @property
+    def provider(self):
+        return self.kind != "raw"
+
+    @property
+    def expected_to_fail(self):
+        return self.kind in ("dns", "reset")
+
+
+class Broken(Exception):
+    pass
+
+
+class CountingWire(wires.Wire):
+    """Knows how many bytes came, encrypted or not."""
+
+    raw_total = 0
+
+    def _raw_recv(self):
+        data = super()._raw_recv()
+        self.raw_total += len(data)
+        return data
+
+
+class Load:
+    def __init__(self, edge_port, bundle, seed, log):
+        """bundle: trusts our CA and the provider's, so that both ways work."""
+        self.calls = []
+        self._edge_port, self._log = edge_port, log
+        self._context = wires.client_context(bundle, ["http/1.1"])
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._number = 0
+        self._threads = []
+        self._stop = threading.Event()
+
+    # --- workers -----------------------------------------------------------------------------
+    def start(self, short, stream, slow, raw):
+        for kind, count in (("short", short), ("stream", stream), ("slow reader", slow),
+                            ("raw", raw)):
+            for at in range(count):
+                chance = random.Random(f"{self._seed} {kind} {at}")
+                thread = threading.Thread(target=self._work, args=(kind, chance), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def stop(self):
+        """No new calls; waits for those under way."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(2 * PATIENCE_S)
+
+    def _work(self, kind, chance):
+        while not self._stop.is_set():
+            self.one(kind, RAW_HOST if kind == "raw" else HOST, chance)
+            self._stop.wait(chance.uniform(0.02, 0.25))
+
+    def burst(self, kind, host, count):
+        """Calls of a fault, all at once; waits for their ends."""
+        threads = [threading.Thread(target=self.one, args=(kind, host, random.Random(at)),
+                                    daemon=True) for at in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(2 * PATIENCE_S)
+
+    def one(self, kind, host, chance):
+        with self._lock:
+            self._number += 1
+            call = Call(self._number, kind, host)
+            self.calls.append(call)
+        call.began, call.began_wall = time.monotonic(), time.time()
+        wire = None
+        try:
+            sock = socket.create_connection(("127.0.0.1", self._edge_port), timeout=PATIENCE_S)
+            call.port = sock.getsockname()[1]
+            wire = CountingWire(sock, timeout=PATIENCE_S)
+            self._tunnel(wire, call)
+            wire.raw_total = 0
+            if kind == "raw":
+                self._echo(wire, call, chance)
+            else:
+                self._ask(wire, call, chance)
+        except (OSError, ssl.SSLError, wires.EndOfStream, ValueError, Broken) as error:
+            call.error = f"{type(error).__name__}: {error.args[0] if error.args else ''}"
+        finally:
+            call.ended = time.monotonic()
+            if wire is not None:
+                call.answered = wire.raw_total if call.stage not in ("connect", "proxy") else 0
+                wire.close()
+        if call.error:
+            self._log("call broke", **dataclasses.asdict(call))
+        return call
+
+    # --- one call ----------------------------------------------------------------------------
+    @staticmethod
+    def _tunnel(wire, call):
+        call.stage = "proxy"
+        target = f"{call.host}:443"
+        wire.send(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+        head = wire.recv_until(b"\r\n\r\n")
+        call.status = int(head.split(b" ")[1])
+        if call.status != 200:
+            raise Broken(f"proxy said {call.status}")
+
+    def _ask(self, wire, call, chance):
+        call.stage = "tls"
+        wire.start_tls(self._context, server_hostname=call.host)
+        call.ours = wire.issuer() != PROVIDER_ROOT
+        body = {"model": f"{origins.PREFIX}{call.number}", "fill": 20,
+                "messages": [{"role": "user", "content": "?"}]}
+        if call.kind == "slow reader":
+            body["fill"] = chance.randint(300_000, 3_000_000)
+        if call.kind == "stream":
+            body |= {"stream": True, "stream_options": {"include_usage": True},
+                     "events": chance.randint(3, 40), "pace": chance.uniform(0.0, 0.1)}
+        call.stage = "request"
+        wire.send(http1.request_bytes("POST", "/v1/chat/completions", call.host,
+                                      json.dumps(body).encode(),
+                                      [("Content-Type", "application/json"),
+                                       ("Authorization", "Bearer chaos")]))
+        if call.kind == "slow reader":
+            time.sleep(chance.uniform(0.2, 2.0))
+        answer = http1.read_response(wire, "POST")
+        call.stage = "answer"
+        if answer.status != 200 or f'"chatcmpl-{call.number}"'.encode() not in answer.body:
+            raise Broken(f"wrong answer: {answer.first_line}")
+        if call.kind == "stream":
+            words = answer.body.count(b'"content"')
+            if words != body["events"] or not answer.body.endswith(b"data: [DONE]\n\n"):
+                raise Broken(f"{words} events of {body['events']}")
+        with contextlib.suppress(OSError):  # it has its answer
+            wire.half_close()
+
+    @staticmethod
+    def _echo(wire, call, chance):
+        call.stage = "answer"
+        for _ in range(chance.randint(1, 12)):
+            data = chance.randbytes(chance.choice((10, 1000, 70_000)))
+            wire.send(data)
+            if wire.recv_exact(len(data)) != data:
+                raise Broken("the echo is not what was sent")
+            time.sleep(chance.uniform(0, 0.2))
+        wire.half_close()
+        if wire.recv_all():
+            raise Broken("more than was sent")
+

@@ -1,0 +1,132 @@
+"""The reckoning: every call against the rows and misses of the database, one by one.
+
+A call of the load is one connection with one request. It must have exactly one entry, a row or a
+miss, unless it was inside a process that was killed before its request reached the provider: then
+there was nothing to meter, and at most one entry. No entry may be without a call."""
+
+import collections
+import datetime
+
+import origin as origins
+
+SLACK_S = 1.0        # of the clocks and of a loaded machine
+NOTICED_S = 10.0     # within this time after a kill its victims have seen the end
+PAST_IT = ("gate_closed", "ask_refused", "ask_timeout", "ask_full")
+JUST_ENDED_S = 0.1   # a kill -9 may take rows of calls that ended this shortly before
+
+
+class Reckoning:
+    def __init__(self, calls, provider, kills, rows, misses):
+        self._kills = kills
+        self.calls = [call for call in calls if call.provider]
+        self.raw = [call for call in calls if not call.provider]
+        self.reached = provider.reached
+        self.rows, self.misses = collections.Counter(), collections.defaultdict(list)
+        self.strangers = []  # rows and misses that belong to no call
+        self.row_count, self.miss_count = len(rows), sum(miss["count"] for miss in misses)
+        known = {call.number for call in self.calls}
+        for row in rows:
+            number = self._number(row)
+            if number in known:
+                self.rows[number] += 1
+            else:
+                self.strangers.append(("row", row["id"], row["requested_model"], row["host"]))
+        self._match(misses)
+
+    @staticmethod
+    def _number(row):
+        for text, prefix in ((row["requested_model"], origins.PREFIX),
+                             (row["response_id"], "chatcmpl-")):
+            if text and text.startswith(prefix):
+                return int(text.removeprefix(prefix))
+        return None
+
+    def _match(self, misses):
+        by_port = collections.defaultdict(list)
+        for call in self.calls:
+            by_port[call.host, call.port].append(call)
+        for miss in misses:
+            at = datetime.datetime.fromisoformat(miss["at"].replace("Z", "+00:00")).timestamp()
+            fitting = [call for call in by_port[miss["host"], miss["client_port"]]
+                       if call.began_wall - SLACK_S <= at
+                       <= call.began_wall + call.ended - call.began + SLACK_S]
+            if miss["count"] == 1 and fitting:
+                call = min(fitting, key=lambda call: abs(call.began_wall - at))
+                self.misses[call.number].append(miss["reason"])
+            else:
+                self.strangers.append(("miss", miss["at"], miss["host"], miss["reason"],
+                                       miss["client_port"], miss["count"]))
+
+    # --- what a kill excuses -----------------------------------------------------------------
+    def inside(self, call):
+        """Was the call inside a process when that was killed? In the interceptor it was once it
+        had its first byte from there (until then the edge must have replayed it elsewhere), unless
+        the edge says that it went past it."""
+        for at, service, _ in self._kills:
+            in_time = call.began - 0.2 <= at <= call.ended + 0.2
+            if not in_time or (call.error and call.ended > at + NOTICED_S):
+                continue
+            if service == "edge":
+                return True
+            past_it = any(reason in PAST_IT for reason in self.misses[call.number])
+            if call.stage not in ("connect", "proxy") and call.answered > 0 and not past_it:
+                return True
+        return False
+
+    def just_ended(self, call):
+        """Its row may have been among those that a kill -9 of the interceptor took."""
+        return call.ours and not call.error and any(
+            service == "interceptor" and call.began <= at <= call.ended + JUST_ENDED_S
+            for at, service, _ in self._kills)
+
+    def entries(self, call):
+        return self.rows[call.number] + len(self.misses[call.number])
+
+    # --- verdicts ----------------------------------------------------------------------------
+    def verdicts(self):
+        """(figures by name, faults found as texts)."""
+        everything = self.calls + self.raw
+        failed = [call for call in everything if call.error and not call.expected_to_fail]
+        unexcused = [call for call in failed if not self.inside(call)]
+        broken = [call for call in self.calls if call.error and self.inside(call)]
+        empty = [call for call in broken if call.number not in self.reached
+                 and self.entries(call) == 0]
+        silent, twice, just_ended = [], [], []
+        for call in self.calls:
+            if self.entries(call) > 1:
+                twice.append(call)
+            elif self.entries(call) == 0 and call not in empty:
+                (just_ended if self.just_ended(call) else silent).append(call)
+        expected = len(self.calls) - len(empty) - len(just_ended)
+        figures = {
+            "calls made": len(everything),
+            "  to metered hosts": len(self.calls),
+            "  raw tunnels to other hosts": len(self.raw),
+            "calls failed, not in flight inside a killed process": len(unexcused),
+            "calls broken in flight by kill -9": len(failed) - len(unexcused),
+            "  their request had reached the provider: in the ledger":
+                sum(call.number in self.reached and self.entries(call) == 1 for call in broken),
+            "  their request had not left: nothing to count": len(empty),
+            "ended less than 100 ms before a kill -9, and lost with it": len(just_ended),
+            "rows and misses expected": expected,
+            "rows found": self.row_count,
+            "misses recorded": self.miss_count,
+            "calls without row or miss": len(silent),
+            "calls with more than one": len(twice),
+            "rows or misses without a call": len(self.strangers),
+        }
+        problems = [f"{name}: {call}" for name, calls in
+                    (("failed", unexcused), ("silent miss", silent), ("counted twice", twice))
+                    for call in map(self._told, calls)]
+        problems += [f"belongs to no call: {stranger}" for stranger in self.strangers]
+        if self.row_count + self.miss_count != expected:
+            problems.append(f"{self.row_count} rows + {self.miss_count} misses are not {expected}")
+        return figures, problems
+
+    def _told(self, call):
+        near = [f"{at - call.began:+.2f}s {service}" for at, service, _ in self._kills
+                if call.began - 5 < at < call.ended + 5]
+        return (f"call {call.number} {call.kind} {call.host} port {call.port} "
+                f"{call.ended - call.began:.2f}s stage={call.stage} ours={call.ours} "
+                f"reached={self.reached.get(call.number, 0)} rows={self.rows[call.number]} "
+                f"misses={self.misses[call.number]} error={call.error!r} kills={near}")
