@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <chrono>
 #include <istream>
+#include <thread>
 
 #include "cli/cmd_pricing.h"
 #include "cli/command.h"
+#include "cli/control_client.h"
 #include "cli/json_text.h"
 #include "cli/money.h"
+#include "cli/pair_state.h"
 #include "cli/period.h"
 #include "cli/text.h"
 #include "common/base/key_print.h"
@@ -116,6 +120,19 @@ std::string outcome_text(const store::RepriceOutcome& outcome, bool dry_run,
   return out;
 }
 
+// A meter that runs takes up the same rates, so that calls from now on match those priced again.
+void tell_running_meter(Context& context, const pricing::RateCard& card) {
+  constexpr int kTries = 40;
+  if (!ask_control(context.place.daemon_socket, "rates", 500)) return;  // none runs
+  for (int i = 0; i < kTries; ++i) {
+    const auto status = StatusAnswer::ask(context.place.daemon_socket);
+    if (!status) return;
+    if (status->text("rates.card") == card.id()) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  *context.err << "halton-meter pricing: the running meter still has other rates; restart it\n";
+}
+
 }  // namespace
 
 int pricing_reprice(Context& context, const Flags& flags) {
@@ -132,6 +149,7 @@ int pricing_reprice(Context& context, const Flags& flags) {
     *context.err << "halton-meter pricing: nothing is priced again before rates.toml is mended\n";
     return kNotWell;
   }
+  if (!options.dry_run) tell_running_meter(context, *rates.card);
   const auto outcome = store::reprice(options, *rates.card, *context.clock);
   if (!outcome && outcome.error().code == Code::not_found) {
     *context.err << "halton-meter pricing: no calls have been metered yet\n";

@@ -21,6 +21,7 @@
 #include "common/net/loop.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
+#include "common/net/work.h"
 #include "common/wire/connect_head.h"
 #include "common/wire/control_message.h"
 #include "common/wire/host_match.h"
@@ -91,6 +92,7 @@ struct InterceptorApp::Parts {
   void open_control();
   void watch_signals();
   void stand_down(bool relieved);
+  void read_rates();
   void drain(int64_t limit_ms);
   void drain_pulse();
   void finish();
@@ -107,6 +109,7 @@ struct InterceptorApp::Parts {
   const int64_t started_us = system_clock().steady_us();
   net::DialOptions dial_options;
   size_t most_sessions = static_cast<size_t>(loaded.config.intercept.max_sessions);
+  std::string rates_card;
   uint16_t internal_port = 0;
   uint16_t api_port = 0;
   uint16_t edge_port = 0;  // as the edge has written it, else as configured
@@ -141,6 +144,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<net::ControlRequest> farewell;
   Heartbeat heartbeat;
   std::unique_ptr<api::ApiThread> api;
+  std::unique_ptr<net::Work> rates_work;
   std::unique_ptr<net::SignalWatch> on_term;
   std::unique_ptr<net::SignalWatch> on_int;
   std::unique_ptr<net::FdWatch> lifeline;
@@ -168,6 +172,7 @@ bool InterceptorApp::Parts::prepare() {
   options.spool_dir = home.spool_dir();
   pricing::UserRates rates = pricing::load_user_rates(home.rates());
   if (!rates.problem.empty()) warn_of_config(rates.problem);
+  rates_card = rates.card->id();
   writer = std::make_unique<store::Writer>(options, queue, std::move(rates.card), clock);
   if (const auto started = writer->start(); !started) {
     log::error("store.start_failed").with(started.error());
@@ -320,8 +325,9 @@ void InterceptorApp::Parts::start_api() {
 void InterceptorApp::Parts::open_control() {
   facts = std::make_unique<InterceptorFacts>(InterceptorFacts{
       version, started_us, internal_port, api_port, warnings, clock, *writer, queue, *acceptor,
-      *monitor, *trust, *authority, [this] { loop.post([this] { departure.leave(); }); },
-      [this] { return departure.relieve(); }, [this] { return departure.leaving() || draining; }});
+      *monitor, *trust, *authority, rates_card,
+      [this] { loop.post([this] { departure.leave(); }); }, [this] { return departure.relieve(); },
+      [this] { return departure.leaving() || draining; }, [this] { read_rates(); }});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });
   // Both accept from the same sockets until here; from here on calls are ours.
@@ -332,6 +338,22 @@ void InterceptorApp::Parts::open_control() {
     log::warn("daemon.control_socket")
         .with("path", place.daemon_socket.string())
         .with(listening.error());
+}
+
+// A file with a fault changes nothing: what is in force stays.
+void InterceptorApp::Parts::read_rates() {
+  if (rates_work == nullptr) rates_work = std::make_unique<net::Work>(loop);
+  rates_work->start<pricing::UserRates>(
+      [file = home.rates()] { return pricing::load_user_rates(file); },
+      [this](pricing::UserRates rates) {
+        if (!rates.problem.empty()) {
+          log::warn("pricing.rates_kept").with("text", rates.problem);
+          return;
+        }
+        rates_card = rates.card->id();
+        writer->set_rates(std::move(rates.card));
+        log::info("pricing.rates").with("card", rates_card);
+      });
 }
 
 // --- stop --------------------------------------------------------------------------------------

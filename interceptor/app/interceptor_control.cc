@@ -48,6 +48,7 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("store.spool_error", writer.spool_error())
       .add("store.notice", writer.notice())
       .add("loop_lag_us", facts.monitor.worst_lag_us())
+      .add("rates.card", facts.rates_card)
       .add("ca.not_after_us", facts.authority.not_after_us())
       .add("rss_bytes", resident_bytes());
   int number = 0;
@@ -96,16 +97,22 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
     if (facts.relieve()) return ok;
     return wire::ControlAnswer::error("this process is not leaving; stop it first");
   }
+  if (verb == "rates") {
+    facts.read_rates();
+    return ok;
+  }
   if (verb == "reload") {
+    facts.read_rates();
     facts.trust.forget_all();  // the usual reason to ask: a client was mended
     return wire::ControlAnswer()
         .add("ok", 1)
-        .add("note", "refusals forgotten; config.toml is read at start only")
+        .add("note",
+             "refusals forgotten, rates.toml is read again; config.toml is read at start only")
         .text();
   }
   return wire::ControlAnswer::error(
       "unknown request \"" + verb +
-      "\"; known: ping status doctor counters log-level drain relieve reload");
+      "\"; known: ping status doctor counters log-level drain relieve rates reload");
 }
 
 }  // namespace hm

@@ -27,9 +27,11 @@ struct InterceptorFacts {
   const relay::LoopMonitor& monitor;
   relay::TrustMemory& trust;
   const tls::Authority& authority;
+  const std::string& rates_card;  // id of the card in force
   std::function<void()> drain;    // called after the answer has gone out
   std::function<bool()> relieve;  // a successor takes over, if we are leaving
   std::function<bool()> leaving;
+  std::function<void()> read_rates;  // begins to read rates.toml again; elsewhere, for it blocks
 };
 
 [[nodiscard]] std::string answer_control(const InterceptorFacts& facts, std::string_view line);

@@ -79,6 +79,7 @@ OLD, NEW, HOUSE = 1000 * 250_000 + 100 * 2_000_000, 1000 * 500_000 + 100 * 4_000
 def test_repricing_beside_a_running_meter_and_with_everything_stopped(scripted):
     known = "gpt-5-mini-2025-08-07"
     pair, _ = scripted(origin_of([known, "house-1", known]))
+    (pair.home / "run").symlink_to(pair.run_dir)  # where commands look for a meter that runs
 
     def costs():
         return [row["cost_pico_usd"] for row in pair.rows(2)]
@@ -106,11 +107,14 @@ def test_repricing_beside_a_running_meter_and_with_everything_stopped(scripted):
         assert done["totals"]["cost_before_pico_usd"] == OLD
         assert done["totals"]["cost_after_pico_usd"] == NEW + HOUSE
         assert sorted(costs()) == sorted([NEW, HOUSE])
-        # The meter goes on, with the rates that it began with.
+        # The meter goes on, and has taken up the same rates; a file with a fault changes nothing.
         assert calls.post(wire).status == 200
-        assert [row["cost_pico_usd"] for row in pair.rows(3)][2] == OLD
+        assert [row["cost_pico_usd"] for row in pair.rows(3)][2] == NEW
+        (pair.home / "rates.toml").write_text("hope = 1\n")
+        command("pricing", "reprice", code=1)
+        (pair.home / "rates.toml").write_text(DEARER)
 
-    row = next(row for row in pair.rows(3) if row["cost_pico_usd"] == NEW)
+    row = min(pair.rows(3), key=lambda row: row["requested_at"])
     told = command("report", "--explain", row["id"][:13])
     assert "- input: 1,000 x 0.5 per M = 500,000,000 pico-USD\n" in told
     assert f"- total: {NEW:,} pico-USD = {NEW // 1000:,} nano-USD exactly" in told
@@ -125,7 +129,7 @@ def test_repricing_beside_a_running_meter_and_with_everything_stopped(scripted):
     assert "2 calls priced again later" in command("report")
 
     pair.stop()
-    assert json.loads(command("pricing", "reprice", "--json"))["moved"] == 1
+    assert json.loads(command("pricing", "reprice", "--json"))["moved"] == 0
     (pair.home / "rates.toml").unlink()
     back = json.loads(command("pricing", "reprice", "--json"))
     assert (back["moved"], back["totals"]["newly_unpriced"]) == (3, 1)
