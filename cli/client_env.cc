@@ -5,6 +5,8 @@
 #include <cctype>
 #include <charconv>
 
+#include "cli/env_files.h"
+
 namespace hm::cli {
 namespace {
 
@@ -40,21 +42,6 @@ std::string in_front(std::string_view folder, std::string_view list) {
     if (!entry.empty() && entry != folder) out += ":" + std::string(entry);
   }
   return out;
-}
-
-std::string quoted(std::string_view text, Shell shell) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (shell == Shell::fish && (c == '\\' || c == '\'')) {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + "'";
 }
 
 }  // namespace
@@ -185,9 +172,9 @@ std::string export_lines(const Variables& variables, Shell shell) {
   std::string out;
   for (const auto& [name, value] : variables) {
     if (shell == Shell::fish) {
-      out += "set -gx " + name + " " + quoted(value, shell) + ";\n";
+      out += "set -gx " + name + " " + shell_quoted(value, shell == Shell::fish) + ";\n";
     } else {
-      out += "export " + name + "=" + quoted(value, shell) + "\n";
+      out += "export " + name + "=" + shell_quoted(value, shell == Shell::fish) + "\n";
     }
   }
   return out;

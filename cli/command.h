@@ -24,6 +24,18 @@ struct Command {
   int (*run)(Context&, const Flags&) = nullptr;
 };
 
+extern const Command kInitCommand;
+extern const Command kOnboardCommand;
+extern const Command kSetupCommand;
+extern const Command kStartCommand;
+extern const Command kStopCommand;
+extern const Command kRestartCommand;
+extern const Command kDoctorCommand;
+extern const Command kLogsCommand;
+extern const Command kRescueCommand;
+extern const Command kUninstallCommand;
+extern const Command kBodiesCommand;
+extern const Command kCompletionCommand;
 extern const Command kRunCommand;
 extern const Command kStatusCommand;
 extern const Command kReportCommand;

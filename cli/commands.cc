@@ -7,9 +7,12 @@
 namespace hm::cli {
 namespace {
 
-constexpr std::array<const Command*, 8> kCommands = {
-    &kRunCommand, &kStatusCommand, &kReportCommand, &kPricingCommand,
-    &kEnvCommand, &kEdgeCommand,   &kDaemonCommand, &kHelpCommand,
+// As a reader of the list meets them: to install, to use, to look, to leave, the rest.
+constexpr std::array kCommands = {
+    &kInitCommand,      &kOnboardCommand, &kSetupCommand,  &kStartCommand,      &kStopCommand,
+    &kRestartCommand,   &kStatusCommand,  &kDoctorCommand, &kRunCommand,        &kEnvCommand,
+    &kReportCommand,    &kPricingCommand, &kBodiesCommand, &kLogsCommand,       &kRescueCommand,
+    &kUninstallCommand, &kEdgeCommand,    &kDaemonCommand, &kCompletionCommand, &kHelpCommand,
 };
 
 std::string padded(std::string_view text, size_t width) {
@@ -19,7 +22,8 @@ std::string padded(std::string_view text, size_t width) {
 }
 
 std::string flag_text(const FlagSpec& flag) {
-  std::string text = "--" + std::string(flag.name);
+  std::string text = flag.letter != 0 ? std::string{'-', flag.letter, ',', ' '} : std::string();
+  text += "--" + std::string(flag.name);
   if (!flag.value.empty()) text += " " + std::string(flag.value);
   return text;
 }
@@ -57,11 +61,12 @@ std::string general_help() {
       "Halton Meter reads the meter of LLM calls made on this machine.\n\n"
       "Usage: halton-meter COMMAND [FLAGS]\n\nCommands:\n";
   for (const Command* command : kCommands)
-    out += "  " + padded(command->name, 10) + std::string(command->summary) + "\n";
+    out += "  " + padded(command->name, 12) + std::string(command->summary) + "\n";
   out +=
       "\n  --version   print the version\n  --help      print this page\n\n"
       "Help on one command: halton-meter help COMMAND\n"
-      "To begin:            halton-meter run -- COMMAND, then halton-meter report\n";
+      "To begin:            halton-meter run -- COMMAND, then halton-meter report\n"
+      "To stay:             halton-meter init\n";
   return out;
 }
 

@@ -41,7 +41,8 @@ struct Context {
   TableStyle style;             // of out
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  bool colour = false;  // on out
+  bool colour = false;      // on out
+  bool err_colour = false;  // on err
 };
 
 [[nodiscard]] std::string coloured(const Context& context, std::string_view text,

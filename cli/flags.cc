@@ -49,10 +49,12 @@ std::expected<Flags, std::string> parse_flags(std::span<const FlagSpec> specs,
     auto add = options.add_options();
     add("h,help", "");
     for (const FlagSpec& spec : specs) {
+      const std::string name = (spec.letter != 0 ? std::string{spec.letter, ','} : std::string()) +
+                               std::string(spec.name);
       if (spec.value.empty()) {
-        add(std::string(spec.name), "");
+        add(name, "");
       } else {
-        add(std::string(spec.name), "", cxxopts::value<std::string>());
+        add(name, "", cxxopts::value<std::string>());
       }
     }
     const auto parsed = options.parse(static_cast<int>(argv.size()), argv.data());

@@ -15,6 +15,7 @@ struct FlagSpec {
   std::string_view name;   // without dashes
   std::string_view value;  // what the value is called in the help page; empty: a switch
   std::string_view help;
+  char letter = 0;  // also -f; 0: none
 };
 
 class Flags {

@@ -46,6 +46,9 @@ int main(int argc, char** argv) {
       context.style = {.boxed = !plain, .width = terminal_width(STDOUT_FILENO)};
       context.colour = !plain && hm::cli::look_up(context.environment, "NO_COLOR").empty();
     }
+    context.err_colour = context.err_is_terminal &&
+                         hm::cli::look_up(context.environment, "TERM") != "dumb" &&
+                         hm::cli::look_up(context.environment, "NO_COLOR").empty();
     const int code = hm::cli::run_command_line(context, {argv + std::min(argc, 1), argv + argc});
     std::cout.flush();
     return code == 0 && !std::cout ? hm::cli::kNotWell : code;

@@ -231,14 +231,20 @@ StatusReport judge_status(const StatusFacts& facts) {
   if (!facts.edge && !facts.daemon) {
     report.verdict = Verdict::down;
     report.hints.push_back(
-        "Nothing is running. One command is metered all the same: halton-meter run -- COMMAND");
+        std::string("Nothing is running. One command is metered all the same: halton-meter run -- "
+                    "COMMAND; ") +
+        (facts.install_mode.empty() ? "to have it run always: halton-meter init"
+                                    : "to start it: halton-meter start"));
   } else if (!facts.edge || !facts.edge_accepts) {
     report.verdict = Verdict::down;
-    report.hints.push_back("Without the edge no call can pass through the meter.");
+    report.hints.push_back(
+        "Without the edge no call can pass through the meter. What to do: halton-meter start");
   } else if (!all_well) {
     report.verdict = Verdict::degraded;
     if (!facts.daemon || !gate_open)
-      report.hints.push_back("Calls work; until the daemon answers they are not metered.");
+      report.hints.push_back(
+          "Calls work; until the daemon answers they are not metered. What to do: halton-meter "
+          "start");
     if (!distrust.empty())
       report.hints.push_back(
           "A client that refuses our CA needs the variable named above; halton-meter run sets them "

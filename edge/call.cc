@@ -159,6 +159,10 @@ void Call::ask_failed(const char* reason) {
 
 void Call::dial() {
   const wire::ConnectHead& head = reader_.head();
+  if (head.host == wire::kSelfTestHost) {  // only the interceptor knows it
+    if (machine_.state() == State::rescuing) return tunnel_.end();
+    return apply(Event::dial_failed);
+  }
   const auto then = [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); };
   // An upgrade leaves HTTP, and wants a tunnel.
   if (!head.connect && head.header("Upgrade").empty())
@@ -289,6 +293,7 @@ void Call::enter_miss() {
 }
 
 void Call::write_miss(const net::TunnelEnd& end) {
+  if (reader_.head().host == wire::kSelfTestHost) return;  // nobody's call
   if (!std::exchange(missed_, true)) context_.ledger.complete(entry_, miss(end));
 }
 

@@ -88,6 +88,10 @@ void Knocker::read_ports() {
       [path = ports_file_] { return config::read_ports(path); },
       [this](const Result<config::EffectivePorts>& ports) {
         if (!ports) return;
+        if (ports->internal_port.value_or(port_) != port_)
+          log::info("edge.sidecar_regen_requested")
+              .with("internal_port", *ports->internal_port)
+              .with("text", "the interceptor has moved; calls go there from here on");
         port_ = ports->internal_port.value_or(port_);
         api_port_ = ports->api_port.value_or(api_port_);
       });

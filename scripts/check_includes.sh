@@ -50,7 +50,8 @@ FOLDERS = {
     "interceptor/app": [BASE, NET, WIRE, CONFIG, SETUP, INTERCEPTOR,
                         *inside("tls", "http", "pricing", "attribution", "meter", "store",
                                 "relay", "api")],
-    "cli": [BASE, WIRE, CONFIG, INTERCEPTOR, *inside("pricing", "store", "tls")],
+    "cli": [BASE, WIRE, CONFIG, INTERCEPTOR, "cli/checks", *inside("pricing", "store", "tls")],
+    "cli/checks": ["cli", BASE, WIRE, CONFIG, *inside("store", "tls")],
 }
 
 # Beginning of a header's name: the folders that may open it. With "one": in one .cc file each.

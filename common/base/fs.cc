@@ -38,6 +38,18 @@ std::unexpected<Error> system_failure(const char* where) {
   return fail(code_for(error), where, error);
 }
 
+// $XDG_RUNTIME_DIR. A shell of su, sudo or cron lacks it, and has to find the pair of the session
+// all the same.
+std::string runtime_folder() {
+  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/')
+    return runtime;
+  const std::string usual = fmt::format("/run/user/{}", ::getuid());
+  struct stat info{};
+  const bool ours =
+      ::stat(usual.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::getuid();
+  return ours ? usual : std::string();
+}
+
 }  // namespace
 
 Home Home::from_environment() {
@@ -55,11 +67,9 @@ RunPlace RunPlace::usual(const Home& home) {
   // A moved home is a world of its own: it must not meet the user's real pair in the runtime
   // folder.
   const char* moved = std::getenv("HALTON_METER_HOME");
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  const bool use_runtime =
-      (moved == nullptr || *moved == '\0') && runtime != nullptr && *runtime == '/';
+  const std::string runtime = moved == nullptr || *moved == '\0' ? runtime_folder() : std::string();
   const std::filesystem::path folder =
-      use_runtime ? std::filesystem::path(runtime) / "halton-meter" : home.root() / "run";
+      runtime.empty() ? home.root() / "run" : std::filesystem::path(runtime) / "halton-meter";
   return {folder / "edge.sock", folder / "daemon.sock", home.ports()};
 }
 

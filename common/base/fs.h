@@ -35,6 +35,10 @@ class Home {
   }
   [[nodiscard]] std::filesystem::path refusals() const { return root_ / "ca-refusals"; }
   [[nodiscard]] std::filesystem::path spool_dir() const { return root_ / "spool"; }
+  [[nodiscard]] std::filesystem::path install_mode() const { return root_ / "install-mode"; }
+  [[nodiscard]] std::filesystem::path apps_managed() const { return root_ / "apps-managed"; }
+  [[nodiscard]] std::filesystem::path env_sh() const { return root_ / "env.sh"; }
+  [[nodiscard]] std::filesystem::path env_fish() const { return root_ / "env.fish"; }
   [[nodiscard]] std::filesystem::path edge_log() const { return root_ / "edge.err.log"; }
   [[nodiscard]] std::filesystem::path daemon_log() const { return root_ / "daemon.err.log"; }
 
@@ -43,8 +47,8 @@ class Home {
 };
 
 // Control sockets and the ports actually bound. The usual pair keeps its sockets in
-// $XDG_RUNTIME_DIR/halton-meter/ (else HOME/run/) and its ports in the home folder; a pair that
-// `run` starts for one command keeps both in a folder of its own.
+// $XDG_RUNTIME_DIR/halton-meter/ (or that of /run/user/UID, else HOME/run/) and its ports in the
+// home folder; a pair that `run` starts for one command keeps both in a folder of its own.
 struct RunPlace {
   std::filesystem::path edge_socket;    // edge.sock
   std::filesystem::path daemon_socket;  // daemon.sock

@@ -26,7 +26,10 @@ inline constexpr std::string_view kProcessHeader = "X-Halton-Process";  // decim
 // Knock: 102, then 200 and close, when calls would be metered; 503 when they would not. The edge's
 // health gate knocks on the same door that calls use.
 inline constexpr std::string_view kKnockHost = "knock.halton-meter.invalid";
+// Self-test: a whole call, answered by the interceptor's own origin, that must come back as a row.
 inline constexpr std::string_view kSelfTestHost = "selftest.halton-meter.invalid";
+inline constexpr std::string_view kSelfTestHeader = "X-Halton-Selftest";  // names the row
+inline constexpr std::string_view kSelfTestProvider = "halton-meter";     // of that row, only
 
 inline constexpr int64_t kAskLimitMs = 300;             // for the 102
 inline constexpr int64_t kFirstAnswerLimitMs = 10'000;  // for the first byte back after the hello

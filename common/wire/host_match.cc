@@ -1,5 +1,6 @@
 #include "common/wire/host_match.h"
 
+#include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
 
 namespace hm::wire {
@@ -15,6 +16,7 @@ const std::vector<std::string>& built_in_hosts() {
 
 HostTable::HostTable() {
   for (const std::string& host : built_in_hosts()) hosts_.emplace(host, uint16_t{443});
+  hosts_.emplace(kSelfTestHost, uint16_t{443});
 }
 
 bool HostTable::add(std::string_view authority) {

@@ -16,7 +16,7 @@ namespace hm::wire {
 
 class HostTable {
  public:
-  HostTable();  // the built-in hosts
+  HostTable();  // the built-in hosts and the name of the self-test (ask.h)
 
   // "host" or "host:port". False when it is no host.
   bool add(std::string_view authority);

@@ -19,9 +19,10 @@
 #include "common/net/control_socket.h"
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
+#include "common/net/work.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
-#include "common/net/work.h"
+#include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
 #include "common/wire/control_message.h"
 #include "common/wire/host_match.h"
@@ -34,6 +35,7 @@
 #include "interceptor/relay/flight_log.h"
 #include "interceptor/relay/ledger_collector.h"
 #include "interceptor/relay/loop_monitor.h"
+#include "interceptor/relay/self_test_origin.h"
 #include "interceptor/relay/trust_file.h"
 #include "interceptor/store/record_queue.h"
 #include "interceptor/store/writer.h"
@@ -129,7 +131,9 @@ struct InterceptorApp::Parts {
   std::unique_ptr<tls::LeafCache> leaves;
   std::unique_ptr<relay::TrustMemory> trust;
   std::unique_ptr<relay::FlightLog> flights;
+  std::unique_ptr<tls::OriginSideContext> self_test_trust;
   net::Loop loop;
+  std::unique_ptr<relay::SelfTestOrigin> self_test;
   setup::KeptSockets kept;
   setup::Departure departure;
   std::unique_ptr<attribution::Attributor> attributor;
@@ -187,6 +191,13 @@ void InterceptorApp::Parts::warn_of_config(std::string text) {
 }
 
 void InterceptorApp::Parts::add_providers() {
+  // The self-test's answer is that of a counting call: a row, and no cost.
+  static_cast<void>(providers.add({std::string(wire::kSelfTestHost),
+                                   443,
+                                   std::string(wire::kSelfTestProvider),
+                                   "anthropic",
+                                   "anthropic",
+                                   {}}));
   for (const config::ExtraProvider& extra : loaded.config.providers) {
     const auto address = wire::parse_authority(extra.host);
     const std::string problem =
@@ -238,6 +249,11 @@ bool InterceptorApp::Parts::prepare_tls() {
   client_side = std::move(*client);
   origin_side = std::move(*origin);
   leaves = std::make_unique<tls::LeafCache>(*authority, clock);
+  // Without it calls for the reserved name fail, and nothing else does.
+  tls::OriginSideContext::Options ours_alone;
+  ours_alone.system_roots = home.ca_cert();
+  if (auto verifying = tls::OriginSideContext::create(ours_alone))
+    self_test_trust = std::move(*verifying);
   return true;
 }
 
@@ -265,6 +281,11 @@ bool InterceptorApp::Parts::listen() {
       loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
       *attributor, queue, limits, key_printer ? &*key_printer : nullptr, flights.get(),
       place.edge_socket});
+  if (self_test_trust != nullptr) {
+    self_test = std::make_unique<relay::SelfTestOrigin>(loop, *client_side, *leaves,
+                                                        std::move(self_test_trust));
+    context->self_test = self_test.get();
+  }
   acceptor = std::make_unique<relay::Acceptor>(*context);
 
   const auto known = config::read_ports(place.ports_file);

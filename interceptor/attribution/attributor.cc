@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
+#include "common/base/log.h"
 #include "common/net/loop.h"
 #include "common/net/work.h"
 #include "interceptor/attribution/client_facts.h"
@@ -56,6 +57,10 @@ struct Attributor::Shared {
           return entry.result;
     }
     Entry fresh{facts->pid, facts->start_time, now, resolve(*facts, disk_view(), config)};
+    log::info("attribution.resolved")
+        .with("pid", fresh.pid)
+        .with("project", fresh.result.project)
+        .with("winning_layer", fresh.result.tier);
     const std::lock_guard lock(mutex);
     std::erase_if(cache, [&](const Entry& entry) {
       return entry.pid == fresh.pid || now - entry.found_at_us >= kCacheLifeUs;

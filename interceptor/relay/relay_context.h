@@ -11,6 +11,7 @@
 #include "interceptor/call_record.h"
 #include "interceptor/meter/provider_registry.h"
 #include "interceptor/relay/flight_log.h"
+#include "interceptor/relay/self_test_origin.h"
 #include "interceptor/relay/trust_memory.h"
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/contexts.h"
@@ -42,6 +43,7 @@ struct RelayContext {
   const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
   FlightLog* flights = nullptr;             // null: none is kept
   std::filesystem::path edge_socket{};      // empty: nothing is known of the edge
+  SelfTestOrigin* self_test = nullptr;      // null: calls for its name go nowhere
 };
 
 }  // namespace hm::relay

@@ -131,8 +131,11 @@ void Session::take_ask(const wire::ConnectHead& head) {
     if (miss_reason_ == nullptr && from_edge) miss_reason_ = "unknown_provider";
     return apply(Event::other_host);
   }
-  attribution_asked_ = true;
-  owner_.look_up_client(id_, static_cast<uint16_t>(client_port_), their_door);
+  // Whose call the self-test is has no meaning: no project is made for it.
+  if (head.host != wire::kSelfTestHost) {
+    attribution_asked_ = true;
+    owner_.look_up_client(id_, static_cast<uint16_t>(client_port_), their_door);
+  }
   apply(Event::metered_host);
 }
 
@@ -172,8 +175,14 @@ void Session::dial() {
 void Session::redial() {
   origin_.drop_tls();
   origin_.close();
-  dialer_.dial(facts_.host, port_,
-               [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); });
+  auto then = [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); };
+  if (facts_.host != wire::kSelfTestHost) return dialer_.dial(facts_.host, port_, std::move(then));
+  // A name that no resolver shall ever be asked for.
+  const auto port = context_.self_test != nullptr
+                        ? context_.self_test->open()
+                        : Result<uint16_t>(fail(Code::refused, "session.self_test"));
+  if (!port) return on_dialled(std::unexpected(port.error()));
+  dialer_.dial_local(*port, context_.limits.handshake_timeout_ms, std::move(then));
 }
 
 void Session::on_dialled(Result<net::TcpSocket> socket) {

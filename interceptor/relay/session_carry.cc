@@ -20,7 +20,7 @@ void Session::begin_relay() {
     flight_ = context_.flights->begin(facts_.host, facts_.call_id, client_port_, started_wall_us_);
   static Counter& intercepted = counters::get("relay.intercepted");
   intercepted.add();
-  log::debug("intercept.start")
+  log::info("intercept.start")
       .with("host", facts_.host)
       .with("call", facts_.call_id)
       .with("alpn", origin_.engine().alpn())

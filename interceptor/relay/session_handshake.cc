@@ -72,8 +72,10 @@ void Session::judge_hello() {
 
 void Session::shake_origin() {
   deadline_.start_once(context_.limits.handshake_timeout_ms);
+  const bool self_test = facts_.host == wire::kSelfTestHost && context_.self_test != nullptr;
   auto engine =
-      tls::Engine::towards_origin(context_.origin_side, facts_.host, client_.engine().hello().alpn);
+      tls::Engine::towards_origin(self_test ? context_.self_test->trust() : context_.origin_side,
+                                  facts_.host, client_.engine().hello().alpn);
   origin_.start_tls(std::move(engine));
   origin_.hold_plaintext();
   origin_.start_reading();

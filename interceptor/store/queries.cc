@@ -224,8 +224,9 @@ Result<MeteredShare> Queries::metered_share(const Filter& filter) {
     };
     SQLite::Transaction snapshot(db);
     Where requests;
-    requests.times("requested_at", filter);
-    count("SELECT count(*) FROM requests", requests, share.metered);
+    requests.times("r.requested_at", filter);
+    requests.condition(kNoSelfTest);
+    count("SELECT count(*) FROM requests r", requests, share.metered);
     Where misses;
     misses.times("at", filter);
     misses.condition("reason <> 'unknown_path'");
@@ -236,7 +237,8 @@ Result<MeteredShare> Queries::metered_share(const Filter& filter) {
 
 Result<std::optional<int64_t>> Queries::last_capture_us() {
   return parts_->run("store.last_capture", [&](SQLite::Database& db) {
-    const auto last = db.execAndGet("SELECT max(requested_at) FROM requests");
+    const auto last = db.execAndGet(
+        std::string("SELECT max(r.requested_at) FROM requests r WHERE ") + kNoSelfTest);
     return last.isNull() ? std::nullopt : parse_timestamp(last.getString());
   });
 }
@@ -265,9 +267,10 @@ Result<std::vector<Project>> Queries::projects() {
   return parts_->run("store.projects", [&](SQLite::Database& db) {
     SQLite::Statement row(
         db,
-        "SELECT p.slug, p.name, p.created_at, p.archived_at IS NOT NULL, count(r.id), "
-        "max(r.requested_at) FROM projects p LEFT JOIN requests r ON r.project_id = p.id "
-        "GROUP BY p.id ORDER BY p.slug");
+        std::string("SELECT p.slug, p.name, p.created_at, p.archived_at IS NOT NULL, count(r.id), "
+                    "max(r.requested_at) FROM projects p LEFT JOIN requests r "
+                    "ON r.project_id = p.id AND ") +
+            kNoSelfTest + " GROUP BY p.id ORDER BY p.slug");
     std::vector<Project> list;
     while (row.executeStep())
       list.push_back({row.getColumn(0).getString(), row.getColumn(1).getString(),
@@ -328,6 +331,17 @@ Result<std::vector<RequestRow>> Queries::recent(const Filter& filter, int64_t li
         text(*field);
     }
     return list;
+  });
+}
+
+Result<bool> Queries::holds_request(const std::string& provider_request_id, int64_t since_us) {
+  return parts_->run("store.holds_request", [&](SQLite::Database& db) {
+    SQLite::Statement row(db,
+                          "SELECT count(*) FROM requests WHERE requested_at >= ? "
+                          "AND provider_request_id = ?");
+    row.bind(1, iso8601_utc(since_us));
+    row.bind(2, provider_request_id);
+    return row.executeStep() && row.getColumn(0).getInt64() > 0;
   });
 }
 

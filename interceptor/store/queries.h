@@ -151,6 +151,9 @@ class Queries {
   [[nodiscard]] Result<std::vector<Project>> projects();
   [[nodiscard]] Result<std::vector<RequestRow>> recent(const Filter& filter, int64_t limit,
                                                        int64_t offset = 0);  // newest first
+  // Is there a row with this provider request id, not older than that? The self-test's too.
+  [[nodiscard]] Result<bool> holds_request(const std::string& provider_request_id,
+                                           int64_t since_us);
   [[nodiscard]] Result<int64_t> schema_version();
 
  private:

@@ -113,6 +113,22 @@ def manager(can_have_managers, request):
         one.stop()
 
 
+@pytest.fixture
+def inside(manager, tmp_path):
+    """The manager, with a simulated provider in its world that config.toml sends all hosts to."""
+    with manager.network():
+        server = simulated_provider.SimulatedProvider(tmp_path / "provider-inside")
+    manager.provider = server
+    manager.write("~/provider-ca.pem", pathlib.Path(server.ca_file).read_text())
+    manager.write("~/.halton-meter/config.toml", "\n".join(
+        ["[upstream]", f'ca_file = "{managers.HOME}/provider-ca.pem"', "[upstream.connect_to]",
+         *(f'"{name}" = "{address}"' for name, address in everywhere(server.address).items())])
+        + "\n", mode=0o600)
+    manager.files("~/.halton-meter").chmod(0o700)
+    yield manager
+    server.close()
+
+
 @contextlib.contextmanager
 def scripting(make_pair, authority):
     origins = []

@@ -1,0 +1,40 @@
+#include <sys/statvfs.h>
+
+#include "cli/checks/check.h"
+#include "cli/log_lines.h"
+#include "cli/text.h"
+
+namespace hm::cli {
+namespace {
+
+constexpr int64_t kMiB = 1024 * 1024;
+constexpr int64_t kLittle = 200 * kMiB;
+constexpr int64_t kNone = 10 * kMiB;
+
+Finding run(const Patient& patient) {
+  const Home& home = patient.context.home;
+  struct statvfs info{};
+  if (::statvfs(home.root().c_str(), &info) != 0) return skipped("there is no folder yet");
+  const auto free = static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
+  int64_t logs = 0;
+  for (const auto& log : {home.edge_log(), home.daemon_log()})
+    for (const auto& file : rotated_files(log)) {
+      std::error_code ignored;
+      const auto size = std::filesystem::file_size(file, ignored);
+      if (!ignored) logs += static_cast<int64_t>(size);
+    }
+  const std::string text =
+      thousands(free / kMiB) + " MiB free, logs " + thousands(logs / kMiB) + " MiB";
+  if (free < kNone)
+    return {Severity::broken, "the disk is full: " + text, "halton-meter bodies purge --vacuum"};
+  if (free < kLittle)
+    return {Severity::inconsistent, "the disk is nearly full: " + text,
+            "halton-meter bodies purge --vacuum"};
+  return fine(text);
+}
+
+}  // namespace
+
+const Check kDiskCheck = {"disk", "disk", run};
+
+}  // namespace hm::cli

@@ -1,0 +1,51 @@
+#include "cli/checks/check.h"
+#include "cli/port_holder.h"
+#include "common/config/config.h"
+
+namespace hm::cli {
+namespace {
+
+Finding run(const Patient& patient) {
+  const config::Config config = config::load(patient.context.home.config()).config;
+  const BoundPorts& bound = patient.status.ports;
+  struct Door {
+    const char* name;
+    uint16_t bound;
+    int64_t wanted;
+    bool accepts;
+    const char* key;
+  };
+  std::string text;
+  std::string note;
+  for (const Door& door :
+       {Door{"edge", bound.edge, config.daemon.edge_port, patient.status.edge_accepts, "edge_port"},
+        Door{"intercept", bound.internal, config.daemon.internal_port,
+             patient.status.internal_accepts, "internal_port"},
+        Door{"api", bound.api, config.daemon.api_port, patient.status.api_accepts, "api_port"}}) {
+    const uint16_t port = door.bound != 0 ? door.bound : static_cast<uint16_t>(door.wanted);
+    const auto holder = port_holder(port);
+    const bool ours = holder && holder->name.starts_with("halton-meter");
+    const std::string address = std::string(door.name) + " port " + std::to_string(port);
+    if (holder && !ours)
+      return {Severity::broken, address + " is held by " + holder_text(*holder),
+              "halton-meter restart (takes the next free one), or pin another as [daemon] " +
+                  std::string(door.key) + " in config.toml",
+              Remedy::install};
+    if (!holder || !door.accepts)
+      return {Severity::broken, "nobody listens on the " + address, "halton-meter start",
+              Remedy::install};
+    text += (text.empty() ? "" : ", ") + std::string(door.name) + " " + std::to_string(port);
+    if (door.bound == door.wanted) continue;
+    const auto other = port_holder(static_cast<uint16_t>(door.wanted));
+    note += "; " + std::to_string(door.wanted) + " is " +
+            (other ? "held by " + holder_text(*other) : "free again");
+  }
+  if (note.empty()) return fine(text);
+  return {Severity::note, text + note, "halton-meter restart, when that program has ended"};
+}
+
+}  // namespace
+
+const Check kPortsCheck = {"ports", "ports", run};
+
+}  // namespace hm::cli

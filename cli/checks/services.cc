@@ -1,0 +1,54 @@
+#include <charconv>
+
+#include "cli/checks/check.h"
+#include "cli/pair_service.h"
+
+namespace hm::cli {
+namespace {
+
+constexpr int kManyRestarts = 3;
+
+// "; its log ends with ...", or nothing.
+std::string ends_with(const std::filesystem::path& log) {
+  const std::string complaint = last_complaint(log);
+  return complaint.empty() ? std::string() : "; its log ends with " + complaint;
+}
+
+Finding run(const Patient& patient) {
+  if (!patient.has_units || !patient.systemd.usable()) {
+    if (patient.status.edge && patient.status.daemon) return fine("both processes run");
+    if (patient.has_units) return skipped("cannot be asked");
+    return {Severity::broken, "neither installed nor running", "halton-meter init"};
+  }
+  std::string text;
+  for (const auto& [unit, log] : {std::pair(kEdgeUnit, patient.context.home.edge_log()),
+                                  std::pair(kDaemonUnit, patient.context.home.daemon_log())}) {
+    const std::string state = patient.systemd.state(unit);
+    if (state == "failed")
+      return {Severity::broken,
+              std::string(unit) + " was given up on (" + patient.systemd.property(unit, "Result") +
+                  ", started too often)" + ends_with(log),
+              "halton-meter rescue", Remedy::install};
+    if (state == "activating" || state == "auto-restart")
+      return {Severity::broken, std::string(unit) + " does not get up" + ends_with(log),
+              "halton-meter logs --since 5m"};
+    if (state != "active")
+      return {Severity::broken, std::string(unit) + " is " + state, "halton-meter start",
+              Remedy::install};
+    const std::string count = patient.systemd.property(unit, "NRestarts");
+    int restarts = 0;
+    std::from_chars(count.data(), count.data() + count.size(), restarts);
+    if (restarts > kManyRestarts)
+      return {Severity::inconsistent,
+              std::string(unit) + " was started again " + count + " times" + ends_with(log),
+              "halton-meter logs --since 1h"};
+    text += (text.empty() ? "" : ", ") + std::string(unit) + " active";
+  }
+  return fine(text);
+}
+
+}  // namespace
+
+const Check kServicesCheck = {"services", "services", run};
+
+}  // namespace hm::cli

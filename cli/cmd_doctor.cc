@@ -1,0 +1,186 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+#include "cli/checks/check.h"
+#include "cli/command.h"
+#include "cli/json_text.h"
+#include "cli/text.h"
+#include "cli/units.h"
+
+namespace hm::cli {
+namespace {
+
+struct Report {
+  std::vector<std::pair<const Check*, Finding>> findings;
+  Severity worst = Severity::fine;
+};
+
+const char* word_of(Severity severity) {
+  switch (severity) {
+    case Severity::fine:
+      return "ok";
+    case Severity::skipped:
+      return "-";
+    case Severity::note:
+      return "note";
+    case Severity::inconsistent:
+      return "inconsistent";
+    case Severity::broken:
+      return "BROKEN";
+  }
+  return "";
+}
+
+const char* verdict_of(const Report& report) {
+  return report.worst == Severity::broken         ? "BROKEN"
+         : report.worst == Severity::inconsistent ? "INCONSISTENT"
+                                                  : "HEALTHY";
+}
+
+Report examine(const Context& context) {
+  Patient patient{context};
+  std::error_code ignored;
+  patient.has_units = std::filesystem::exists(unit_file(context, kEdgeUnit), ignored) ||
+                      std::filesystem::exists(unit_file(context, kDaemonUnit), ignored);
+  Report report;
+  for (const Check* check : all_checks()) {
+    report.findings.emplace_back(check, check->run(patient));
+    report.worst = std::max(report.worst, report.findings.back().second.severity);
+  }
+  return report;
+}
+
+bool is_trouble(const Finding& finding) {
+  return finding.severity == Severity::inconsistent || finding.severity == Severity::broken;
+}
+
+void print(Context& context, const Report& report) {
+  const char* sgr = report.worst == Severity::broken         ? "31"
+                    : report.worst == Severity::inconsistent ? "33"
+                                                             : "32";
+  *context.out << "Halton Meter " << context.version
+               << " doctor: " << coloured(context, verdict_of(report), sgr) << "\n";
+  for (const auto& [check, finding] : report.findings) {
+    if (finding.next.empty() || finding.severity <= Severity::skipped) continue;
+    *context.out << "\n"
+                 << check->title << ": " << printable(finding.text) << "\n  next: " << finding.next
+                 << "\n";
+  }
+  Table table({{"check"}, {"state"}, {"finding", Align::left, 1}});
+  for (const auto& [check, finding] : report.findings)
+    table.add({std::string(check->id), word_of(finding.severity), printable(finding.text)});
+  *context.out << "\n" << table.text(context.style);
+}
+
+void print_json(Context& context, const Report& report) {
+  JsonText json;
+  json.begin_object().member("version", context.version).member("verdict", verdict_of(report));
+  json.key("checks").begin_array();
+  for (const auto& [check, finding] : report.findings)
+    json.begin_object()
+        .member("id", check->id)
+        .member("title", check->title)
+        .member("state", finding.severity == Severity::skipped  ? "skipped"
+                         : finding.severity == Severity::broken ? "broken"
+                                                                : word_of(finding.severity))
+        .member("finding", finding.text)
+        .member("next", finding.next)
+        .end_object();
+  *context.out << json.end_array().end_object().take();
+}
+
+void close_permissions(const Home& home) {
+  ::chmod(home.root().c_str(), 0700);
+  ::chmod(home.ca_dir().c_str(), 0700);
+  ::chmod(home.ca_key().c_str(), 0600);
+}
+
+// What --fix does, in this order, each at most once. Says it, and with `apply` does it.
+void mend(Context& context, const Report& report, bool apply) {
+  const auto wanted = [&](Remedy remedy) {
+    return std::ranges::any_of(report.findings, [&](const auto& entry) {
+      return entry.second.remedy == remedy && is_trouble(entry.second);
+    });
+  };
+  const bool permissions = wanted(Remedy::permissions);
+  const bool install = wanted(Remedy::install);
+  // A new CA only when there is none that can be used; a bundle is made again beside the old one.
+  const bool new_ca = std::ranges::any_of(report.findings, [](const auto& entry) {
+    return entry.second.next == "halton-meter setup --force" && is_trouble(entry.second);
+  });
+  const bool certificates = wanted(Remedy::certificates);
+  const auto mode = installed_mode(context.home);
+  const bool apps = mode == InstallMode::apps;
+  if (!permissions && !certificates && !install) {
+    *context.err << "There is nothing that --fix can mend.\n";
+    return;
+  }
+  const auto step = [&](const std::string& what, auto work) {
+    *context.err << (apply ? "Doing: " : "Would do: ") << what << std::endl;
+    if (apply) work();
+  };
+  const auto command = [&](const std::vector<std::string>& words) {
+    return [&context, words] { static_cast<void>(run_command_line(context, words)); };
+  };
+  if (permissions)
+    step("close folder, CA folder and key to others", [&] { close_permissions(context.home); });
+  if (certificates) {
+    std::vector<std::string> words{"setup"};
+    if (new_ca) words.emplace_back("--force");
+    step(new_ca ? "halton-meter setup --force" : "halton-meter setup", command(words));
+  }
+  if (install) {
+    std::vector<std::string> words{"init", "--non-interactive"};
+    if (apps) words.emplace_back("--apps");
+    step(apps ? "halton-meter init --apps" : "halton-meter init", command(words));
+  }
+  if (!apply) *context.err << "To do it: halton-meter doctor --fix --apply\n";
+}
+
+int run(Context& context, const Flags& flags) {
+  if (!flags.operands().empty())
+    return usage_error(context, "doctor",
+                       "'" + printable(flags.operands()[0]) + "' is not understood");
+  if (flags.has("apply") && !flags.has("fix"))
+    return usage_error(context, "doctor", "--apply goes with --fix");
+  Report report = examine(context);
+  if (flags.has("fix") && report.worst >= Severity::inconsistent) {
+    mend(context, report, flags.has("apply"));
+    if (flags.has("apply")) report = examine(context);
+  }
+  if (flags.has("json")) {
+    print_json(context, report);
+  } else {
+    print(context, report);
+  }
+  return report.worst >= Severity::inconsistent ? kNotWell : kFine;
+}
+
+constexpr std::array kFlags = {
+    FlagSpec{"fix", "", "say what would be mended"},
+    FlagSpec{"apply", "", "with --fix: mend it, and look again"},
+    FlagSpec{"json", "", "as one JSON object"},
+};
+
+}  // namespace
+
+const Command kDoctorCommand = {
+    .name = "doctor",
+    .summary = "find what is wrong, and what to do about it",
+    .operands = "",
+    .about =
+        "Looks at services, ports, certificates, environment, running tools and database, and "
+        "sends\n"
+        "a real call through the edge. The first line says HEALTHY, INCONSISTENT (calls pass, and\n"
+        "something is not as it should be) or BROKEN (calls are not metered); each finding has "
+        "one\n"
+        "next action. Asks nobody beyond this machine. Exit code 0 when HEALTHY, else 1.\n",
+    .example = "  halton-meter doctor --fix --apply\n",
+    .flags = kFlags,
+    .parsing = Command::Parsing::own,
+    .run = run,
+};
+
+}  // namespace hm::cli

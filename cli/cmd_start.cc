@@ -1,0 +1,127 @@
+#include <array>
+
+#include "cli/child_process.h"
+#include "cli/command.h"
+#include "cli/control_client.h"
+#include "cli/pair_service.h"
+#include "cli/pair_state.h"
+#include "cli/steps.h"
+#include "cli/supervisor.h"
+#include "cli/text.h"
+
+namespace hm::cli {
+namespace {
+
+constexpr int64_t kHealthLimitMs = 30'000;
+
+int unhealthy(Context& context, const std::string& missing) {
+  const std::string complaint = last_complaint(context.home.daemon_log());
+  *context.err << "halton-meter start: " << missing
+               << (complaint.empty() ? "" : "; the interceptor's log ends with " + complaint)
+               << "\nWhat to do: halton-meter doctor\n";
+  return kNotWell;
+}
+
+int report(Context& context, const PairService& service, bool quiet) {
+  if (const std::string missing = service.wait_healthy(kHealthLimitMs); !missing.empty())
+    return unhealthy(context, missing);
+  const BoundPorts ports = bound_ports(context.place).value_or(BoundPorts{});
+  if (quiet) {
+    *context.err << "halton-meter: metering at 127.0.0.1:" << ports.edge << "\n";
+    return kFine;
+  }
+  Table table({{"component"}, {"state"}, {"detail"}});
+  table.add({"edge", "healthy", "127.0.0.1:" + std::to_string(ports.edge)});
+  table.add({"interceptor", "healthy", "127.0.0.1:" + std::to_string(ports.internal)});
+  table.add({"api", "healthy", "127.0.0.1:" + std::to_string(ports.api)});
+  *context.err << table.text(context.style);
+  return kFine;
+}
+
+// Somebody answers already: a second pair would be in its way.
+bool runs_already(Context& context, const PairService& service) {
+  if (service.supervisor() != 0) {
+    *context.err << "halton-meter start: a supervisor is running already (PID "
+                 << service.supervisor()
+                 << ").\nWhat to do: halton-meter restart, or end it with kill "
+                 << service.supervisor() << "\n";
+    return true;
+  }
+  for (const auto& socket : {context.place.edge_socket, context.place.daemon_socket}) {
+    const auto status = StatusAnswer::ask(socket);
+    if (!status) continue;
+    *context.err << "halton-meter start: the " << printable(status->text("process"))
+                 << " is running already (PID " << status->number("pid").value_or(0) << ").\n"
+                 << (service.units_installed()
+                         ? "What to do: halton-meter start, without a flag, uses its services\n"
+                         : "What to do: end it, then start again\n");
+    return true;
+  }
+  return false;
+}
+
+int run_detached(Context& context, bool quiet) {
+  SignalLine signals;
+  ProcessPlan plan;
+  plan.program = context.program_folder / "halton-meter";
+  plan.words = {plan.program.string(), "start", "--foreground"};
+  plan.environment = context.environment;
+  plan.background = true;
+  const auto child = start_process(plan, signals);
+  if (!child) {
+    *context.err << "halton-meter start: " << describe(child.error()) << "\n";
+    return kEnvironment;
+  }
+  return report(context, PairService(context), quiet);
+}
+
+int run(Context& context, const Flags& flags) {
+  if (!flags.operands().empty())
+    return usage_error(context, "start",
+                       "'" + printable(flags.operands()[0]) + "' is not understood");
+  if (flags.has("foreground") && flags.has("detach"))
+    return usage_error(context, "start", "--foreground and --detach exclude each other");
+  const PairService service(context);
+  const bool quiet = flags.has("quiet");
+  if (flags.has("foreground") || flags.has("detach")) {
+    if (runs_already(context, service)) return kNotWell;
+    return flags.has("detach") ? run_detached(context, quiet) : Supervisor(context).run();
+  }
+  if (service.keeper() == Keeper::nobody) {
+    if (service.units_installed() || !service.systemd().usable()) {
+      *context.err << unreachable_text(service.systemd(), context);
+      return kEnvironment;
+    }
+    *context.err << "halton-meter start: nothing is installed.\nWhat to do: halton-meter init, or "
+                    "halton-meter start --foreground\n";
+    return kNotWell;
+  }
+  if (const std::string problem = service.start(); !problem.empty())
+    return unhealthy(context, problem);
+  return report(context, service, quiet);
+}
+
+constexpr std::array kFlags = {
+    FlagSpec{"quiet", "", "one line instead of a table"},
+    FlagSpec{"foreground", "", "without systemd: supervise both processes from here"},
+    FlagSpec{"detach", "", "the same in the background"},
+};
+
+}  // namespace
+
+const Command kStartCommand = {
+    .name = "start",
+    .summary = "start metering",
+    .operands = "",
+    .about =
+        "Starts the services and waits until calls would be metered. Where there is no systemd (a\n"
+        "container, WSL), --foreground and --detach keep both processes running instead: ended "
+        "ones\n"
+        "are started again, the edge's socket stays open meanwhile. SIGTERM or Ctrl-C ends both.\n",
+    .example = "  halton-meter start --quiet\n",
+    .flags = kFlags,
+    .parsing = Command::Parsing::own,
+    .run = run,
+};
+
+}  // namespace hm::cli

@@ -1,0 +1,99 @@
+#include <unistd.h>
+
+#include <array>
+#include <iostream>
+
+#include "cli/child_process.h"
+#include "cli/command.h"
+#include "cli/removal.h"
+#include "cli/text.h"
+
+namespace hm::cli {
+namespace {
+
+// True: go on.
+bool confirmed(Context& context, const Flags& flags, bool& usage) {
+  if (!flags.has("include-logs") || flags.has("yes")) return true;
+  if (::isatty(STDIN_FILENO) != 1) {
+    *context.err << "halton-meter uninstall: --include-logs deletes the database; add --yes to say "
+                    "that you mean it.\n";
+    usage = true;
+    return false;
+  }
+  *context.err << "This deletes " << context.home.root().string()
+               << " with the database of all your calls. Type yes to go on: " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer == "yes") return true;
+  *context.err << "Nothing was removed.\n";
+  return false;
+}
+
+void leave_a_waiter(const Context& context) {
+  SignalLine signals;
+  ProcessPlan plan;
+  plan.program = context.program_folder / "halton-meter";
+  plan.words = {plan.program.string(), "uninstall", "--when-unused"};
+  plan.environment = context.environment;
+  for (const char* name : {"HTTPS_PROXY", "https_proxy"}) plan.environment.erase(name);
+  plan.background = true;
+  static_cast<void>(start_process(plan, signals));
+}
+
+int run(Context& context, const Flags& flags) {
+  if (!flags.operands().empty())
+    return usage_error(context, "uninstall",
+                       "'" + printable(flags.operands()[0]) + "' is not understood");
+  if (flags.has("include-logs") && !flags.has("purge"))
+    return usage_error(context, "uninstall", "--include-logs goes with --purge");
+  Removal removal(context);
+  if (flags.has("when-unused")) return removal.stop_edge_when_unused();
+  bool usage = false;
+  if (!confirmed(context, flags, usage)) return usage ? kUsage : kNotWell;
+
+  const bool edge_stays = removal.run(flags.has("now"));
+  if (flags.has("purge")) removal.purge(flags.has("include-logs"));
+  if (edge_stays) leave_a_waiter(context);
+  if (!removal.resisted().empty()) {
+    *context.err << "Not everything could be removed:\n";
+    for (const std::string& sentence : removal.resisted()) *context.err << "  " << sentence << "\n";
+    return kNotWell;
+  }
+  std::error_code ignored;
+  *context.err << "Halton Meter is uninstalled.";
+  if (std::filesystem::exists(context.home.root(), ignored))
+    *context.err << " Kept: " << context.home.root().string()
+                 << (flags.has("purge") ? " (database and logs; --include-logs removes them, too)"
+                                        : " (--purge removes what is no data)");
+  *context.err << "\n";
+  return kFine;
+}
+
+constexpr std::array kFlags = {
+    FlagSpec{"purge", "", "also CA, bundle, configuration; not database and logs"},
+    FlagSpec{"include-logs", "", "with --purge: database and logs, too"},
+    FlagSpec{"yes", "", "do not ask"},
+    FlagSpec{"now", "", "end the edge also while running programs carry its address"},
+    FlagSpec{"when-unused", "", "only wait until no program carries it, then end the edge"},
+};
+
+}  // namespace
+
+const Command kUninstallCommand = {
+    .name = "uninstall",
+    .summary = "remove services and environment",
+    .operands = "",
+    .about =
+        "Removes the environment of shells and session first, then the services. Programs that "
+        "run\n"
+        "and carry the edge's address go on working: while there are any, they are listed and the\n"
+        "edge stays for them, passing calls through; it ends with the last of them, at logout, or\n"
+        "with --now. The folder with your data stays unless --purge says otherwise.\n",
+    .example =
+        "  halton-meter uninstall\n  halton-meter uninstall --purge --include-logs --yes --now\n",
+    .flags = kFlags,
+    .parsing = Command::Parsing::own,
+    .run = run,
+};
+
+}  // namespace hm::cli

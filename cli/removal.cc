@@ -1,0 +1,181 @@
+#include "cli/removal.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "cli/client_env.h"
+#include "cli/installer.h"
+#include "cli/leftovers.h"
+#include "cli/pair_state.h"
+#include "cli/settings.h"
+#include "cli/units.h"
+#include "cli/user_places.h"
+
+namespace hm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kPatienceMs = 20'000;
+constexpr useconds_t kLookEveryUs = 5'000'000;
+
+std::string process_name(pid_t pid) {
+  const auto name = read_file("/proc/" + std::to_string(pid) + "/comm", 256);
+  return name ? name->substr(0, name->find('\n')) : std::string();
+}
+
+}  // namespace
+
+fs::path Removal::runtime_unit() const {
+  return runtime_folder(context_.environment) / "systemd" / "user" / kEdgeUnit;
+}
+
+std::vector<CarryingProcess> Removal::carriers() const {
+  std::vector<CarryingProcess> found;
+  std::set<pid_t> known;
+  const auto ports = load_settings(context_).known_edge_ports;
+  for (const uint16_t port : ports) {
+    const std::string proxy = "http://127.0.0.1:" + std::to_string(port);
+    for (const char* name : {"HTTPS_PROXY", "https_proxy"})
+      for (CarryingProcess& process : processes_carrying(name + ("=" + proxy)))
+        if (known.insert(process.pid).second) found.push_back(std::move(process));
+    // A shell that sourced env.sh shows it to us, and not in /proc.
+    const bool ours = look_up(context_.environment, "HTTPS_PROXY") == proxy ||
+                      look_up(context_.environment, "https_proxy") == proxy;
+    if (ours && known.insert(::getppid()).second)
+      found.push_back({::getppid(), process_name(::getppid())});
+  }
+  // Our own processes carry it at most by inheritance and do not use it.
+  std::erase_if(found, [](const CarryingProcess& process) {
+    return process.name.starts_with("halton-meter") || process.name == "systemd" ||
+           process.name == "(sd-pam)";
+  });
+  return found;
+}
+
+bool Removal::run(bool now) {
+  std::vector<fs::path> folders;
+  std::istringstream lines(
+      read_file(made_folders_file(context_.home), 64 * 1024).value_or(std::string()));
+  for (std::string line; std::getline(lines, line);) folders.emplace_back(line);
+
+  // From here on no new program gets our address.
+  remove_from_session();
+  const std::vector<CarryingProcess> still = now ? std::vector<CarryingProcess>() : carriers();
+  end_interceptor();
+  const bool edge_runs = StatusAnswer::ask(context_.place.edge_socket).has_value() ||
+                         service_.systemd().state(kEdgeUnit) == "active";
+  const bool stays = edge_runs && !still.empty();
+  if (stays) {
+    keep_edge_for_now();
+    *context_.err << "The edge stays, without metering, for programs that carry its address:\n";
+    for (const CarryingProcess& process : still)
+      *context_.err << "  " << process.name << " (PID " << process.pid << ")\n";
+    *context_.err
+        << "It ends when they have ended, or at once with halton-meter uninstall --now.\n";
+  } else {
+    end_edge();
+  }
+  remove_units();
+  for (const auto& file : {context_.home.install_mode(), context_.home.apps_managed(),
+                           made_folders_file(context_.home)})
+    static_cast<void>(files_.remove(file));
+  remove_folders(folders);
+  return stays;
+}
+
+void Removal::remove_from_session() {
+  for (std::string& sentence : remove_environment(context_, files_, false))
+    resisted_.push_back(std::move(sentence));
+  if (service_.systemd().usable()) static_cast<void>(service_.systemd().call({"daemon-reload"}));
+}
+
+void Removal::end_interceptor() {
+  if (service_.supervisor() != 0) {
+    ::kill(service_.supervisor(), SIGUSR2);
+    static_cast<void>(service_.wait_daemon_gone(kPatienceMs));
+    return;
+  }
+  if (service_.systemd().usable())
+    static_cast<void>(service_.systemd().call({"disable", "--now", kDaemonUnit}, 90'000));
+}
+
+void Removal::end_edge() {
+  if (service_.systemd().usable()) {
+    static_cast<void>(service_.systemd().call({"disable", "--now", kEdgeUnit}, 90'000));
+    static_cast<void>(service_.systemd().call({"stop", kEdgeUnit}, 90'000));
+  }
+  std::error_code ignored;
+  fs::remove(runtime_unit(), ignored);
+  end_processes(usual_processes(context_), kPatienceMs);
+}
+
+// Until the next logout its unit lives in the runtime folder, so that it is still started again
+// when it crashes.
+void Removal::keep_edge_for_now() {
+  if (service_.supervisor() != 0 || !service_.systemd().usable()) return;
+  const auto text = read_file(unit_file(context_, kEdgeUnit), 64 * 1024);
+  if (text && ensure_dir(runtime_unit().parent_path()))
+    static_cast<void>(replace_file(runtime_unit(), *text, 0644));
+  static_cast<void>(service_.systemd().call({"disable", kEdgeUnit}));
+}
+
+void Removal::remove_units() {
+  for (const char* unit : {kEdgeUnit, kDaemonUnit}) {
+    const auto file = unit_file(context_, unit);
+    if (const auto removed = files_.remove(file); !removed)
+      resisted_.push_back(file.string() + " (" + describe(removed.error()) + ")");
+    // `disable` needs a user manager; the link needs none to go.
+    std::error_code ignored;
+    fs::remove(units_folder(context_) / "default.target.wants" / unit, ignored);
+  }
+  std::error_code ignored;
+  fs::remove(units_folder(context_) / "default.target.wants", ignored);  // when it is empty
+  if (!service_.systemd().usable()) return;
+  static_cast<void>(service_.systemd().call({"reset-failed", kEdgeUnit, kDaemonUnit}));
+  static_cast<void>(service_.systemd().call({"daemon-reload"}));
+}
+
+void Removal::remove_folders(const std::vector<fs::path>& folders) {
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    std::error_code ignored;  // what holds something else stays
+    fs::remove(*folder, ignored);
+  }
+}
+
+void Removal::purge(bool data_too) {
+  std::error_code error;
+  const fs::path& root = context_.home.root();
+  const auto is_data = [&](const std::string& name) {
+    return name.starts_with("db.sqlite") || name.starts_with("daemon.err.log") ||
+           name.starts_with("edge.err.log") || name.starts_with("supervisor.err.log") ||
+           name == "spool" || name.starts_with("edge-ledger.");
+  };
+  for (fs::directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
+    if (!data_too && is_data(at->path().filename().string())) continue;
+    std::error_code failed;
+    fs::remove_all(at->path(), failed);
+    if (failed) resisted_.push_back(at->path().string() + " (" + failed.message() + ")");
+  }
+  std::error_code ignored;
+  fs::remove(root, ignored);  // when it is empty
+  fs::remove(context_.place.edge_socket.parent_path(), ignored);
+}
+
+int Removal::stop_edge_when_unused() {
+  while (!carriers().empty()) ::usleep(kLookEveryUs);
+  // Installed again meanwhile: not ours to end.
+  if (service_.units_installed() || PairService(context_).units_installed()) return kFine;
+  end_edge();
+  std::error_code ignored;
+  fs::remove(context_.place.edge_socket.parent_path(), ignored);
+  if (service_.systemd().usable()) static_cast<void>(service_.systemd().call({"daemon-reload"}));
+  return kFine;
+}
+
+}  // namespace hm::cli

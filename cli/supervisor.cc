@@ -1,0 +1,137 @@
+#include "cli/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "cli/pair_service.h"
+#include "cli/supervised.h"
+#include "cli/units.h"
+#include "common/base/log.h"
+
+namespace hm::cli {
+namespace {
+
+// Held as long as we live; says who we are.
+Descriptor take_pid_file(const RunPlace& place) {
+  const auto path = supervisor_file(place);
+  if (!ensure_dir(path.parent_path())) return {};
+  Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid() || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return {};
+  const std::string text = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(fd.get(), 0) != 0 ||
+      ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return {};
+  return fd;
+}
+
+Descriptor take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD})
+    sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return Descriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+}  // namespace
+
+int Supervisor::run() {
+  const Descriptor signals = take_signals();
+  const Descriptor pid_file = take_pid_file(context_.place);
+  const auto folder = context_.place.edge_socket.parent_path();
+  if (!pid_file.valid()) {
+    *context_.err << "halton-meter start: " << supervisor_file(context_.place).string()
+                  << " cannot be taken (" << std::strerror(errno)
+                  << ").\nWhat to do: make the folder writable for you\n";
+    return kEnvironment;
+  }
+  // A process that hands over to its successor leaves it to us.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+
+  Supervised edge("edge", context_.program_folder / "halton-meter-edge",
+                  limits_of_unit(edge_unit_template()), folder / "edge.notify");
+  Supervised daemon("interceptor", context_.program_folder / "halton-meter-interceptor",
+                    limits_of_unit(daemon_unit_template()), folder / "daemon.notify");
+  for (Supervised* one : {&edge, &daemon}) {
+    if (one->listen()) continue;
+    *context_.err
+        << "halton-meter start: no socket can be made in " << folder.string() << " ("
+        << std::strerror(errno)
+        << ").\nWhat to do: make the folder writable for you, or choose a shorter one with "
+           "HALTON_METER_HOME\n";
+    return kEnvironment;
+  }
+  log::start({.file = context_.home.root() / "supervisor.err.log", .to_stderr = false});
+  log::info("supervisor.start").with("version", context_.version).with("pid", ::getpid());
+  *context_.err << "halton-meter: supervising both processes; Ctrl-C ends them.\n" << std::flush;
+
+  edge.want(true);
+  daemon.want(true);
+  bool ending = false;
+  while (true) {
+    const int64_t now_us = system_clock().steady_us();
+    edge.step(now_us, context_.environment);
+    daemon.step(now_us, context_.environment);
+    if (ending && !daemon.running()) edge.want(false);
+    if (ending && !daemon.running() && !edge.running()) break;
+
+    const int64_t next_us = std::min(edge.next_step_us(), daemon.next_step_us());
+    const int64_t wait_ms = std::clamp<int64_t>((next_us - now_us + 999) / 1000, 0, 60'000);
+    std::array<pollfd, 3> ready{pollfd{signals.get(), POLLIN, 0},
+                                pollfd{edge.notify_fd(), POLLIN, 0},
+                                pollfd{daemon.notify_fd(), POLLIN, 0}};
+    ::poll(ready.data(), ready.size(), static_cast<int>(wait_ms));
+    if (ready[1].revents != 0) edge.read_words();
+    if (ready[2].revents != 0) daemon.read_words();
+
+    signalfd_siginfo info{};
+    while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      switch (info.ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+          if (ending) edge.want(false);  // asked twice: do not wait for the interceptor
+          ending = true;
+          daemon.want(false);
+          break;
+        case SIGHUP:
+          if (ending) break;
+          edge.want(true);
+          daemon.want(true);
+          break;
+        case SIGUSR1:
+          if (ending) break;
+          edge.restart();
+          daemon.restart();
+          break;
+        case SIGUSR2:
+          daemon.want(false);
+          break;
+        default:
+          break;
+      }
+    }
+    int status = 0;
+    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+      const int64_t ended_us = system_clock().steady_us();
+      if (!edge.on_exit(pid, status, ended_us)) daemon.on_exit(pid, status, ended_us);
+    }
+  }
+  log::info("supervisor.exit");
+  log::stop();
+  ::unlink(supervisor_file(context_.place).c_str());
+  return kFine;
+}
+
+}  // namespace hm::cli

@@ -1,0 +1,23 @@
+// `start --foreground`: keeps edge and interceptor running where no systemd does. Blocks until it
+// is told to end.
+//
+//   SIGTERM, SIGINT   the interceptor ends (its open calls first), then the edge, then we
+//   SIGHUP            starts what was stopped          (halton-meter start)
+//   SIGUSR1           restarts both, draining          (halton-meter restart)
+//   SIGUSR2           stops the interceptor            (halton-meter stop)
+#pragma once
+
+#include "cli/context.h"
+
+namespace hm::cli {
+
+class Supervisor {
+ public:
+  explicit Supervisor(Context& context) : context_(context) {}
+  [[nodiscard]] int run();  // exit code
+
+ private:
+  Context& context_;
+};
+
+}  // namespace hm::cli

@@ -1,0 +1,64 @@
+#include "cli/units.h"
+
+#include "cli/user_places.h"
+
+namespace hm::cli {
+namespace {
+
+constexpr std::string_view kTemplateFolder = "%h/.local/bin/";
+
+// As systemd.syntax(7) wants a word: quoted, with its escapes and % doubled.
+std::string unit_word(std::string_view text) {
+  std::string out;
+  bool plain = true;
+  for (const char c : text) {
+    if (c == '%') out += '%';
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == ' ' || c == '"' || c == '\\' || c == '\'' || c == '$' || c == ';') plain = false;
+    if (c == '$') out += '$';
+    out += c;
+  }
+  return plain ? out : '"' + out + '"';
+}
+
+}  // namespace
+
+std::string unit_text(std::string_view unit_template, const Context& context) {
+  std::string out;
+  while (!unit_template.empty()) {
+    const size_t end = unit_template.find('\n');
+    std::string line(unit_template.substr(0, end));
+    unit_template.remove_prefix(end == std::string_view::npos ? unit_template.size() : end + 1);
+    if (const size_t at = line.find(kTemplateFolder);
+        at != std::string::npos && line.starts_with("Exec")) {
+      const size_t name = at + kTemplateFolder.size();
+      const size_t after = std::min(line.find(' ', name), line.size());
+      const auto program = context.program_folder / line.substr(name, after - name);
+      line = line.substr(0, at) + unit_word(program.native()) + line.substr(after);
+    }
+    out += line + "\n";
+    if (line == "[Service]" && home_is_moved(context.environment))
+      out += "Environment=" + unit_word("HALTON_METER_HOME=" + context.home.root().string()) + "\n";
+  }
+  return out;
+}
+
+std::filesystem::path units_folder(const Context& context) {
+  return user_config(context.environment) / "systemd" / "user";
+}
+
+std::filesystem::path unit_file(const Context& context, std::string_view unit) {
+  return units_folder(context) / unit;
+}
+
+std::string program_of_unit(std::string_view text) {
+  constexpr std::string_view kKey = "\nExecStart=";
+  const size_t at = text.find(kKey);
+  if (at == std::string_view::npos) return {};
+  std::string_view line = text.substr(at + kKey.size());
+  line = line.substr(0, line.find('\n'));
+  if (line.starts_with('"')) return std::string(line.substr(1, line.find('"', 1) - 1));
+  return std::string(line.substr(0, line.find(' ')));
+}
+
+}  // namespace hm::cli

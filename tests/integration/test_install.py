@@ -1,0 +1,374 @@
+"""init, start, stop, restart, rescue and uninstall under a real systemd user manager."""
+
+import hashlib
+import json
+import signal
+import time
+
+import pytest
+
+import user_manager as managers
+from pair import wait_for
+
+EDGE, DAEMON = "halton-meter-edge.service", "halton-meter.service"
+URL = "https://api.openai.com/v1/chat/completions"
+CURL = f"""curl -sS --fail -m 20 -H 'content-type: application/json' -d '{{"model":"gpt-5-mini"}}' {URL}"""
+HOME = managers.HOME
+
+
+def init(manager, *flags, code=0, **more):
+    told = manager.meter("init", *flags, **more)
+    assert told.returncode == code, told.stdout + told.stderr
+    return told.stderr
+
+
+def rows(manager):
+    told = manager.meter("report", "--json")
+    return json.loads(told.stdout)["totals"]["requests"] if told.stdout else 0
+
+
+def tree(manager, top="~", ignore=()):
+    """Every file below: name, type, mode and content (of links: where they lead)."""
+    found = {}
+    root = manager.files(top)
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if any(name.startswith(word) for word in ignore):
+            continue
+        if path.is_symlink():
+            found[name] = ("link", str(path.readlink()))
+        elif path.is_file():
+            found[name] = (oct(path.stat().st_mode), hashlib.sha256(path.read_bytes()).hexdigest())
+        else:
+            found[name] = (oct(path.stat().st_mode), "")
+    return found
+
+
+def shell_environment(manager, shell="bash", **more):
+    """The environment of a new interactive shell."""
+    told = manager.run(shell, "-i", "-c", "env", **more)
+    return dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+
+
+def test_init_env_only_and_again(inside):
+    """Bare init: both services are up and enabled, a call becomes a row, shells and session are
+    untouched. A second init changes nothing and restarts nothing."""
+    before = shell_environment(inside)
+    told = init(inside)
+    for step in range(1, 9):
+        assert f"[{step}/8]" in told
+    assert "env-only" in told
+    status = inside.status()
+    assert status["verdict"] == "HEALTHY" and status["install_mode"] == "env-only"
+    assert status["ports"] == {"edge": 8081, "internal": 8090, "api": 8765}
+    for unit in (EDGE, DAEMON):
+        assert inside.property(unit, "UnitFileState") == "enabled"
+    assert shell_environment(inside) == before
+    assert not inside.files("~/.config/environment.d").exists()
+
+    told = inside.meter("run", "--project", "demo", "--", "sh", "-c", CURL)
+    assert told.returncode == 0, told.stderr
+    wait_for("a row", lambda: rows(inside) == 1)  # the self-test's own row is nobody's call
+    assert len(inside.provider.ledger()) == 1
+
+    pids = [inside.main_pid(unit) for unit in (EDGE, DAEMON)]
+    data = (".halton-meter/db.sqlite", ".halton-meter/daemon.err", ".halton-meter/edge.err")
+    files = tree(inside, ignore=data)
+    stamp = inside.files("~/.halton-meter/effective-ports.json").stat().st_mtime_ns
+    assert "nothing had to be changed" in init(inside)
+    assert [inside.main_pid(unit) for unit in (EDGE, DAEMON)] == pids
+    assert tree(inside, ignore=data) == files
+    assert inside.files("~/.halton-meter/effective-ports.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("shell,rc", [("bash", ".bashrc"), ("zsh", ".zshrc"),
+                                      ("fish", ".config/fish/config.fish")])
+def test_apps_mode_in_new_shells(inside, shell, rc):
+    """init --apps: a new shell is metered; with the edge stopped, or everything removed, a new
+    shell has no variable of ours; modes switch both ways."""
+    shells = {"SHELL": f"/usr/bin/{shell}"}
+    inside.write(f"~/{rc}", "# mine\n")
+    clean = shell_environment(inside, shell, environment=shells)
+    init(inside, "--apps", environment=shells)
+    assert inside.files("~/.halton-meter/apps-managed").exists()
+    text = inside.files(f"~/{rc}").read_text()
+    assert text.startswith("# mine\n# >>> halton-meter >>>\n") and text.endswith(
+        "# <<< halton-meter <<<\n") and text.count("halton-meter >>>") == 1
+
+    metered = shell_environment(inside, shell, environment=shells)
+    assert metered["HTTPS_PROXY"] == metered["https_proxy"] == "http://127.0.0.1:8081"
+    assert metered["SSL_CERT_FILE"].endswith("/certifi/cacert.pem")
+    assert metered["NODE_EXTRA_CA_CERTS"].endswith("/ca/ca-cert.pem")
+    assert "::1" in metered["NO_PROXY"]
+    assert inside.run(shell, "-i", "-c", CURL, environment=shells).returncode == 0
+    wait_for("a row", lambda: rows(inside) == 1)
+
+    init(inside, "--apps", environment=shells)  # again
+    assert inside.files(f"~/{rc}").read_text() == text
+    init(inside, environment=shells)  # and the other mode
+    assert inside.files(f"~/{rc}").read_text() == "# mine\n"
+    assert inside.files("~/.halton-meter/install-mode").read_text() == "env-only\n"
+    assert not inside.files("~/.halton-meter/apps-managed").exists()
+    assert shell_environment(inside, shell, environment=shells) == clean
+    init(inside, "--apps", environment=shells)
+    assert shell_environment(inside, shell, environment=shells) == metered
+
+    inside.systemctl("stop", EDGE, DAEMON)
+    assert shell_environment(inside, shell, environment=shells) == clean
+    # A shell of a session that still has the variables takes them away.
+    carried = {**shells, **{name: value for name, value in metered.items() if name not in clean}}
+    assert shell_environment(inside, shell, environment=carried) == clean
+    inside.run("rm", "-rf", ".halton-meter", check=True)
+    gone = shell_environment(inside, shell, environment=carried)
+    assert not any("PROXY" in name.upper() or "CERT" in name or "CA_BUNDLE" in name
+                   for name in gone), gone
+
+
+def test_session_gets_the_environment(inside):
+    """--apps: what the user manager starts is metered, and after `init` alone it is not."""
+    init(inside, "--apps", "--no-shell-rc")
+    assert not inside.files("~/.bashrc").exists()
+    assert "HTTPS_PROXY=http://127.0.0.1:8081" in inside.systemctl("show-environment")
+    inside.run("systemd-run", "--user", "--wait", "sh", "-c", CURL, check=True)
+    wait_for("a row", lambda: rows(inside) == 1)
+    init(inside)
+    assert "PROXY" not in inside.systemctl("show-environment")
+
+
+def test_full_is_refused(inside):
+    """There is no --full on Linux: exit code 2, and the reason."""
+    assert "--apps" in init(inside, "--full", code=2)
+
+
+def test_stop_start_restart(inside):
+    """stop leaves the edge: calls pass, unmetered and counted; start meters again; restart drains a
+    call that is under way."""
+    init(inside)
+    inside.write("~/call.sh", f"export HTTPS_PROXY=http://127.0.0.1:8081\n{CURL} --cacert "
+                              "provider-ca.pem\n")
+    assert inside.meter("stop").returncode == 0
+    assert inside.property(DAEMON, "ActiveState") == "inactive"
+    assert inside.property(EDGE, "ActiveState") == "active"
+    assert inside.run("sh", "call.sh").returncode == 0
+    assert inside.meter("status").returncode == 1
+    told = inside.meter("start", "--quiet")
+    assert told.returncode == 0 and "8081" in told.stderr and told.stdout == ""
+    wait_for("the miss", lambda: inside.status()["metered_24h"]["missed"] == 1)
+
+    slow = ("curl -sS --fail -m 60 -H 'content-type: application/json' -H 'x-sim-pace: 0.3' -d "
+            f"""'{{"model":"gpt-5-mini","stream":true}}' {URL}""")
+    process = inside.popen(f"{managers.BIN}/halton-meter", "run", "--", "sh", "-c", slow)
+    wait_for("the call", lambda: len(inside.provider.ledger()) == 2, 20)
+    assert inside.meter("restart").returncode == 0
+    assert process.wait(60) == 0
+    wait_for("its row", lambda: rows(inside) == 1, 20)
+
+
+def test_killed_and_crash_loop_and_rescue(inside):
+    """kill -9 of each: back and metering. An interceptor that cannot start is
+    given up on: calls still pass; rescue, with a program that works, makes it whole."""
+    for name in ("halton-meter", "halton-meter-edge", "halton-meter-interceptor"):
+        inside.run("install", "-D", f"{managers.BIN}/{name}", f".local/bin/{name}", check=True)
+    meter = f"{HOME}/.local/bin/halton-meter"
+    assert inside.run(meter, "init").returncode == 0
+    for unit in (EDGE, DAEMON):
+        before = inside.main_pid(unit)
+        inside.kill(before, signal.SIGKILL)
+        wait_for("another process", lambda: inside.main_pid(unit) not in (0, before), 30)
+        wait_for("metering", lambda: inside.status()["verdict"] == "HEALTHY", 30)
+
+    good = f"{HOME}/.local/bin/halton-meter-interceptor"
+    inside.run("mv", good, good + ".good", check=True)
+    inside.write(good, "#!/bin/sh\nexit 7\n", mode=0o755)
+    inside.kill(inside.main_pid(DAEMON), signal.SIGKILL)
+    wait_for("start-limit-hit", lambda: inside.property(DAEMON, "ActiveState") == "failed", 60)
+    assert inside.run("sh", "-c", f"HTTPS_PROXY=http://127.0.0.1:8081 {CURL} --cacert "
+                                  "provider-ca.pem").returncode == 0
+    inside.run("mv", good + ".good", good, check=True)
+    told = inside.run(meter, "rescue")
+    assert told.returncode == 0, told.stderr
+    assert inside.status()["verdict"] == "HEALTHY"
+
+
+def test_upgrade_in_place(inside):
+    """New binaries under the same names: init sees that an old program runs, and restarts it."""
+    for name in ("halton-meter", "halton-meter-edge", "halton-meter-interceptor"):
+        inside.run("install", "-D", f"{managers.BIN}/{name}", f".local/bin/{name}", check=True)
+    meter = f"{HOME}/.local/bin/halton-meter"
+    assert inside.run(meter, "init").returncode == 0
+    before = [inside.main_pid(unit) for unit in (EDGE, DAEMON)]
+    for name in ("halton-meter-edge", "halton-meter-interceptor"):
+        inside.run("install", f"{managers.BIN}/{name}", f".local/bin/{name}", check=True)
+    assert inside.run(meter, "init").returncode == 0
+    after = [inside.main_pid(unit) for unit in (EDGE, DAEMON)]
+    assert before[0] != after[0] and before[1] != after[1]
+    assert inside.status()["verdict"] == "HEALTHY"
+
+
+BROKEN_INTERCEPTOR = """#!/usr/bin/python3
+# Answers knocks and control requests as if it metered, and takes no call.
+import os, socket, threading
+run = os.environ["XDG_RUNTIME_DIR"] + "/halton-meter"
+def serve(listener, answer):
+    while True:
+        client, _ = listener.accept()
+        client.sendall(answer(client.recv(4096)))
+        client.close()
+os.makedirs(run, exist_ok=True)
+if os.path.exists(run + "/daemon.sock"): os.unlink(run + "/daemon.sock")
+control = socket.socket(socket.AF_UNIX); control.bind(run + "/daemon.sock"); control.listen()
+door = socket.create_server(("127.0.0.1", 8090))
+threading.Thread(target=serve, args=(control, lambda _: b"ok=1\\n"), daemon=True).start()
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\\0"))
+serve(door, lambda head: b"HTTP/1.1 200 OK\\r\\n\\r\\n" if b"knock." in head
+      else b"HTTP/1.1 503 Full\\r\\n\\r\\n")
+"""
+
+
+def test_clean_with_a_failing_self_test(inside):
+    """The self-test finds what looks healthy and does not meter; init says so, and with --clean
+    the machine is as it was: files, services, environment."""
+    for name in ("halton-meter", "halton-meter-edge"):
+        inside.run("install", "-D", f"{managers.BIN}/{name}", f".local/bin/{name}", check=True)
+    inside.write("~/.local/bin/halton-meter-interceptor", BROKEN_INTERCEPTOR, mode=0o755)
+    inside.write("~/.bashrc", "alias ll='ls -l'")  # without a line end
+    before, environment = tree(inside), inside.systemctl("show-environment")
+    units = inside.systemctl("list-unit-files", "halton*", check=False)
+
+    told = inside.run(f"{HOME}/.local/bin/halton-meter", "init", "--clean", "--apps")
+    assert told.returncode == 1, told.stderr
+    assert "[8/8]" in told.stderr and "What to do" in told.stderr
+    assert tree(inside) == before
+    assert inside.systemctl("show-environment") == environment
+    assert inside.systemctl("list-unit-files", "halton*", check=False) == units
+    assert not any("halton-meter-edge" in command for _, command in inside.processes())
+
+    # Without --clean it stays, to be looked into.
+    told = inside.run(f"{HOME}/.local/bin/halton-meter", "init", "--apps")
+    assert told.returncode == 1 and inside.main_pid(EDGE) > 0
+
+
+def test_uninstall_leaves_nothing(inside):
+    """Files, services, session and new shells are as before init --apps."""
+    inside.write("~/.bashrc", "alias ll='ls -l'")
+    inside.write("~/.zshrc", "# mine\n")
+    config = inside.files("~/.halton-meter/config.toml").read_text()
+    inside.run("rm", "-r", ".halton-meter", check=True)
+    runtime = tree(inside, f"/run/user/{managers.UID}")
+    before, environment = tree(inside), inside.systemctl("show-environment")
+    inside.write("~/.halton-meter/config.toml", config, mode=0o600)
+    init(inside, "--apps")
+    assert shell_environment(inside)["HTTPS_PROXY"]
+    told = inside.meter("uninstall", "--purge", "--include-logs", "--yes", "--now")
+    assert told.returncode == 0, told.stderr
+    assert tree(inside) == before
+    assert tree(inside, f"/run/user/{managers.UID}") == runtime
+    assert inside.systemctl("show-environment") == environment
+    assert not any("halton-meter" in command for _, command in inside.processes())
+    assert inside.property(EDGE, "LoadState") == "not-found"
+
+
+def test_uninstall_breaks_nobody(inside):
+    """A running program that carries the edge's address goes on working: it is listed, the edge
+    stays in pass-through, and goes with it. Data stays without --purge."""
+    init(inside, "--apps")
+    carrier = inside.popen("bash", "-i", "-c", "exec sleep 300")
+    wait_for("the program", lambda: any(command == "sleep 300"
+                                        for _, command in inside.processes()))
+    (pid,) = [pid for pid, command in inside.processes() if command == "sleep 300"]
+    told = inside.meter("uninstall")
+    assert told.returncode == 0, told.stderr
+    assert f"sleep (PID {pid})" in told.stderr
+    assert inside.files("~/.halton-meter/db.sqlite").exists()
+    assert not inside.files(f"~/.config/systemd/user/{EDGE}").exists()
+    assert "HTTPS_PROXY" not in shell_environment(inside)
+    call = f"HTTPS_PROXY=http://127.0.0.1:8081 {CURL} --cacert provider-ca.pem"
+    assert inside.run("sh", "-c", call).returncode == 0
+    edge = inside.main_pid(EDGE)
+    inside.kill(edge)  # even now it is started again
+    wait_for("the edge", lambda: inside.main_pid(EDGE) not in (0, edge), 20)
+    inside.kill(pid)
+    carrier.wait(20)
+    wait_for("the edge's end", lambda: inside.main_pid(EDGE) == 0, 40)
+
+
+def test_ports_in_use(inside):
+    """A port that somebody holds: said by name and PID, the next one is taken and written down; a
+    pinned one is used."""
+    holder = inside.popen("python3", "-m", "http.server", "--bind", "127.0.0.1", "8081")
+    wait_for("the holder", lambda: any("http.server" in command
+                                       for _, command in inside.processes()))
+    time.sleep(0.5)
+    told = init(inside, "--apps")
+    (pid,) = [pid for pid, command in inside.processes() if "http.server 8081" in command
+              or "--bind" in command]
+    assert f"python3 (PID {pid})" in told and "8081" in told, told
+    ports = json.loads(inside.files("~/.halton-meter/effective-ports.json").read_text())
+    assert ports["edge_port"] == 8082
+    assert shell_environment(inside)["HTTPS_PROXY"] == "http://127.0.0.1:8082"
+    inside.kill(pid)
+    holder.wait(20)
+
+    config = inside.files("~/.halton-meter/config.toml")
+    inside.write("~/.halton-meter/config.toml", "[daemon]\nedge_port = 8181\ninternal_port = 8190\n"
+                 "api_port = 8865\n" + config.read_text(), mode=0o600)
+    assert inside.meter("restart").returncode == 0
+    assert inside.status()["ports"] == {"edge": 8181, "internal": 8190, "api": 8865}
+    assert shell_environment(inside)["HTTPS_PROXY"] == "http://127.0.0.1:8181"
+
+
+def test_earlier_proxy_becomes_the_upstream(inside):
+    """A proxy in the environment of init is the upstream proxy from then on; a shell that sets it
+    is metered; a proxy that we do not know is left alone."""
+    corporate = "http://user:secret@127.0.0.1:3128"
+    told = init(inside, "--apps", environment={"https_proxy": corporate, "NO_PROXY": ".corp"})
+    assert "upstream" in told and "secret" not in told
+    text = inside.files("~/.halton-meter/config.toml").read_text()
+    assert f'proxy = "{corporate}"' in text and '".corp"' in text
+    assert text.count("[upstream]") == 1
+    same = shell_environment(inside, environment={"https_proxy": corporate})
+    assert same["https_proxy"] == "http://127.0.0.1:8081"
+    other = shell_environment(inside, environment={"https_proxy": "http://10.0.0.1:8888"})
+    assert other["https_proxy"] == "http://10.0.0.1:8888" and "SSL_CERT_FILE" not in other
+    inside.systemctl("stop", EDGE)
+    back = shell_environment(inside, environment=same)
+    assert back["https_proxy"] == corporate
+
+
+def test_logs(inside):
+    """Events of both processes in order of time, of one, since when; -f shows what comes."""
+    init(inside)
+    everything = inside.meter("logs", "--since", "1h").stdout.splitlines()
+    events = [json.loads(line) for line in everything]
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+    names = {event["event"] for event in events}
+    assert {"daemon.startup.ready", "edge.startup.ready", "edge.gate.opened"} <= names
+    only = {json.loads(line)["event"] for line in inside.meter("logs", "edge").stdout.splitlines()}
+    assert "edge.startup.ready" in only and "daemon.startup.ready" not in only
+    assert inside.meter("logs", "--since", "0s").stdout == ""
+    assert inside.meter("logs", "nonsense").returncode == 2
+    following = inside.popen(f"{managers.BIN}/halton-meter", "logs", "-f", "daemon",
+                             stdout=-1, text=True)
+    inside.meter("stop")
+    for line in following.stdout:
+        if json.loads(line)["event"] == "daemon.exit":
+            break
+    for pid, command in inside.processes():
+        if "logs -f" in command:
+            inside.kill(pid)
+    following.wait(20)
+
+
+def test_setup_force_makes_a_new_ca(inside):
+    """setup --force: another CA, the bundle with it, and the services use it at once."""
+    init(inside)
+    before = inside.files("~/.halton-meter/ca/ca-cert.pem").read_text()
+    told = inside.meter("setup", "--force")
+    assert told.returncode == 0, told.stderr
+    after = inside.files("~/.halton-meter/ca/ca-cert.pem").read_text()
+    assert after != before
+    bundle = inside.files("~/.halton-meter/python/certifi/cacert.pem").read_text()
+    assert after.strip() in bundle and before.strip() not in bundle
+    assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
+    wait_for("a row", lambda: rows(inside) == 1)
