@@ -4,6 +4,7 @@
 #   scripts/deps.sh            what building and running needs (group run)
 #   scripts/deps.sh run test   and what the tests need
 #   scripts/deps.sh all        and the tools for tidy and coverage (group more)
+#   scripts/deps.sh bench      the proxies that scripts/bench compares with
 #   scripts/deps.sh --list G   print a group's packages and stop
 #
 # Only what is missing is installed. As root it calls apt-get itself, otherwise through sudo.
@@ -25,7 +26,11 @@ packages_of() {
         util-linux zsh fish
       ;;
     more) echo clang-tidy-19 ccache ;;
-    *) die "There is no group '$1'." "use run, test, more or all" 2 ;;
+    bench)
+      echo mitmproxy haproxy squid-openssl tinyproxy-bin microsocks nginx-light openssl python3 \
+        util-linux
+      ;;
+    *) die "There is no group '$1'." "use run, test, more, bench or all" 2 ;;
   esac
 }
 

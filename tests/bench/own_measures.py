@@ -1,0 +1,160 @@
+"""What is measured of Halton Meter alone: exact rows, start times, memory, commands, sizes."""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+
+import pair as pairs
+import world as worlds
+
+
+def wait_rows(pair, count):
+    pairs.wait_for(f"{count} rows", lambda: pair.database.query(
+        "SELECT count(*) AS rows FROM requests")[0]["rows"] >= count, 120, 0.2)
+
+
+def rows_exact(world, count):
+    """`count` calls over 20 connections; every row must be there, and the sums right."""
+    pair = world.pair("exact")
+    through = ["--way", "connect", "--dial", pair.edge_port, "--target", f"{worlds.NAME}:443"]
+    result = world.load("calls", "--connections", 20, "--count", count, *through)
+    wait_rows(pair, count)
+    sums = pair.database.query("SELECT count(*) AS rows, sum(input_tokens) AS input, "
+                               "sum(output_tokens) AS output FROM requests")[0]
+    pair.stop()
+    return {"calls_per_s": result["calls_per_s"], "calls": count, "rows": sums["rows"],
+            "exact": [*sums.values()] == [count, 500 * count, 100 * count]}
+
+
+def fill(world, home, rows):
+    """A database of `rows` calls, written by the writer alone: {"rows_per_s": N}."""
+    result = subprocess.run(worlds.pinned(world.cpu, world.bin / "bench_rows", home, rows),
+                            capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
+def writer(world, rows):
+    home = world.folder / "writer"
+    home.mkdir(mode=0o700)
+    return fill(world, home, rows), home
+
+
+def timed(command, environment, repeat):
+    samples = []
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+        samples.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(samples)
+
+
+def report_over(world, home, repeat=5):
+    """`report` over the database that bench_rows wrote."""
+    environment = pairs.clean_environment(home)
+    meter = worlds.pinned(world.cpu, pairs.BIN / "halton-meter")
+    return {"report_ms": timed([*meter, "report", "--since", "3650", "--json"], environment, repeat)}
+
+
+def start_times(world, repeat=15):
+    """From exec to the first answer on the control socket; to the first metered call."""
+    edge, interceptor, first = [], [], []
+    for number in range(repeat):
+        pair = worlds.PinnedPair(world.folder / "start", world.cpu,
+                                 {f"{worlds.NAME}:443": f"127.0.0.1:{world.tls}"},
+                                 world.authority.cert, "")
+        try:
+            pair.start_edge()
+            begun = time.monotonic()
+            pair.start_interceptor()
+            pair.wait_gate("open")
+            through = ["--way", "connect", "--dial", pair.edge_port,
+                       "--target", f"{worlds.NAME}:443"]
+            opened = (time.monotonic() - begun) * 1000
+            if number > 0:  # the first start makes CA and database
+                edge.append(pair.start_ms["edge"])
+                interceptor.append(pair.start_ms["daemon"])
+                first.append(opened)
+            world.load("keep", "--count", 1, *through)
+            pair.stop()
+        finally:
+            pair.kill_all()
+    return {"edge_listening_ms": statistics.median(edge),
+            "interceptor_listening_ms": statistics.median(interceptor),
+            "gate_open_ms": statistics.median(first)}
+
+
+def run_overhead(world, repeat=10):
+    """What `run` with a pair of its own adds to a command that does nothing."""
+    home = world.folder / "run-home"
+    home.mkdir(mode=0o700)
+    environment = pairs.clean_environment(home)
+    meter = worlds.pinned(world.cpu, pairs.BIN / "halton-meter")
+    command = [*meter, "run", "--quiet", "--", "true"]
+    timed(command, environment, 1)  # makes CA and database
+    plain = timed(worlds.pinned(world.cpu, "true"), environment, repeat)
+    return {"run_adds_ms": timed(command, environment, repeat) - plain}
+
+
+def status_time(world, repeat=15):
+    pair = world.pair("status")
+    environment = pairs.clean_environment(pair.home, {"XDG_RUNTIME_DIR": ""})
+    command = [*worlds.pinned(world.cpu, pairs.BIN / "halton-meter"), "status", "--json"]
+    samples = []
+    for _ in range(repeat):  # exit code 1 is fine: no units are installed here
+        begun = time.perf_counter()
+        subprocess.run(command, env=environment, capture_output=True, check=False)
+        samples.append((time.perf_counter() - begun) * 1000)
+    pair.stop()
+    return {"status_ms": statistics.median(samples)}
+
+
+def _held(world, pair, connections, tls):
+    """KiB that `connections` idle ones cost each process."""
+    target = f"{worlds.NAME}:443" if tls else f"127.0.0.1:{world.echo}"
+    before = _memory(pair)
+    load = subprocess.Popen(
+        worlds.pinned(world.cpu, world.bin / "bench_load", "idle", "--way", "connect", "--dial",
+                      pair.edge_port, "--target", target, "--connections", connections,
+                      "--tls", int(tls)),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert load.stdout.readline().strip() == "ready"
+    time.sleep(1)
+    after = _memory(pair)
+    load.stdin.close()
+    load.wait(timeout=60)
+    return {name: (after[name] - before[name]) / connections for name in before}
+
+
+def _memory(pair):
+    return {"edge": worlds.memory_kib(pair.edge.pid),
+            "interceptor": worlds.memory_kib(pair.interceptor.pid)}
+
+
+def memory(world, many_calls):
+    config = "[intercept]\nmax_sessions = 2000\n"
+    pair = world.pair("memory", config)
+    idle = _memory(pair)
+    through = ["--way", "connect", "--dial", pair.edge_port, "--target", f"{worlds.NAME}:443"]
+    world.load("calls", "--connections", 20, "--count", 1000, *through)
+    wait_rows(pair, 1000)
+    after_1000 = _memory(pair)
+    world.load("calls", "--connections", 20, "--count", many_calls - 1000, *through)
+    wait_rows(pair, many_calls)
+    after_many = _memory(pair)
+    raw = _held(world, pair, 1000, False)
+    metered = _held(world, pair, 500, True)
+    pair.stop()
+    figures = {}
+    for name in idle:
+        figures |= {f"{name}_idle_mib": idle[name] / 1024,
+                    f"{name}_after_1000_mib": after_1000[name] / 1024,
+                    f"{name}_after_{many_calls}_mib": after_many[name] / 1024}
+    return figures | {"raw_tunnel_kib": raw["edge"], "metered_edge_kib": metered["edge"],
+                      "metered_interceptor_kib": metered["interceptor"]}
+
+
+def sizes():
+    return {name: os.path.getsize(pairs.BIN / name) / 1048576 for name in
+            ("halton-meter-edge", "halton-meter-interceptor", "halton-meter")}
