@@ -11,7 +11,7 @@
 #include <filesystem>
 
 #include "cli/control_client.h"
-#include "cli/descriptor.h"
+#include "common/base/descriptor.h"
 #include "cli/log_lines.h"
 #include "cli/pair_state.h"
 #include "cli/units.h"

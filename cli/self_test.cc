@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/descriptor.h"
+#include "common/base/descriptor.h"
 #include "common/base/clock.h"
 #include "common/base/random_id.h"
 #include "common/wire/ask.h"

@@ -12,7 +12,7 @@
 #include <csignal>
 
 #include "cli/child_process.h"
-#include "cli/descriptor.h"
+#include "common/base/descriptor.h"
 
 namespace hm::cli {
 namespace {

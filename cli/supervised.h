@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cli/context.h"
-#include "cli/descriptor.h"
+#include "common/base/descriptor.h"
 
 namespace hm::cli {
 
