@@ -206,6 +206,7 @@ def test_nothing_is_lost_at_the_end(setting):
                 wire.send(REQUEST)
                 wire.recv_exact(len(FIRST))
             wire.reset()
+        idle(pair)  # both ends of it gone, before the origin can send the rest
         handler.release.set()
     rows = pair.rows(132, 60)
     assert sum(row["tokens_complete"] for row in rows) == 130
