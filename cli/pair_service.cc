@@ -11,10 +11,10 @@
 #include <filesystem>
 
 #include "cli/control_client.h"
-#include "common/base/descriptor.h"
 #include "cli/log_lines.h"
 #include "cli/pair_state.h"
 #include "cli/units.h"
+#include "common/base/descriptor.h"
 
 namespace hm::cli {
 namespace {

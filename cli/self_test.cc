@@ -11,8 +11,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/base/descriptor.h"
 #include "common/base/clock.h"
+#include "common/base/descriptor.h"
 #include "common/base/random_id.h"
 #include "common/wire/ask.h"
 #include "common/wire/connect_head.h"

@@ -1,161 +1,26 @@
 #include "interceptor/app/app.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <csignal>
-#include <optional>
+#include <string>
 #include <utility>
-#include <vector>
 
-#include "common/base/clock.h"
-#include "common/base/counters.h"
-#include "common/base/key_print.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
 #include "common/base/port_holder.h"
-#include "common/config/config.h"
 #include "common/config/ports.h"
-#include "common/net/control_socket.h"
-#include "common/net/fd_watch.h"
-#include "common/net/loop.h"
-#include "common/net/work.h"
-#include "common/setup/departure.h"
-#include "common/setup/kept_sockets.h"
 #include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
-#include "common/wire/control_message.h"
-#include "common/wire/host_match.h"
-#include "interceptor/api/api_thread.h"
-#include "interceptor/app/interceptor_control.h"
-#include "interceptor/attribution/attributor.h"
-#include "interceptor/meter/provider_registry.h"
+#include "interceptor/app/app_parts.h"
 #include "interceptor/pricing/user_rates.h"
-#include "interceptor/relay/acceptor.h"
-#include "interceptor/relay/flight_log.h"
-#include "interceptor/relay/ledger_collector.h"
-#include "interceptor/relay/loop_monitor.h"
-#include "interceptor/relay/self_test_origin.h"
-#include "interceptor/relay/trust_file.h"
-#include "interceptor/store/record_queue.h"
-#include "interceptor/store/writer.h"
-#include "interceptor/tls/ca_store.h"
 
 namespace hm {
 namespace {
 
 constexpr int kNextPorts = 20;
-constexpr int64_t kDrainPulseMs = 50;
-constexpr int64_t kFarewellMs = 500;
-// How long the end of a process that nobody supervises may take: somebody waits for it.
-constexpr int64_t kMostAloneMs = 30'000;
-// With a successor there is no hurry: who pauses between calls keeps its connection this long.
-constexpr int64_t kIdleUs = 3'000'000;
 constexpr std::string_view kPurpose = "intercept";
 constexpr std::string_view kApiPurpose = "api";
 constexpr std::string_view kApi6Purpose = "api6";
-// With a lifeline nobody is in a hurry: the command has ended, its last calls may still stream.
-constexpr int64_t kLifelineLimitMs = 10 * 60 * 1000;
-
-std::string about_us(std::string_view verb) {
-  return wire::control_request(verb, {std::to_string(::getpid())});
-}
-
-struct Heartbeat final : api::HealthSource {
-  const relay::LoopMonitor* monitor = nullptr;
-  [[nodiscard]] int64_t last_relay_heartbeat_us() const override {
-    return monitor->last_heartbeat_us();
-  }
-};
 
 }  // namespace
-
-struct InterceptorApp::Parts {
-  Parts(const setup::ProcessFlags& given_flags, std::string given_version,
-        const setup::Inheritance& inherited)
-      : flags(given_flags),
-        supervised(inherited.supervised()),
-        version(std::move(given_version)),
-        home(setup::home_of(given_flags)),
-        place(setup::place_of(given_flags, home)),
-        loaded(config::load(home.config())),
-        warnings(loaded.warnings),
-        dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)),
-        kept(inherited.kept),
-        departure(loop, inherited, [this](bool relieved) { stand_down(relieved); }) {}
-
-  [[nodiscard]] bool prepare();
-  [[nodiscard]] bool prepare_tls();
-  void add_providers();
-  void warn_of_config(std::string text);
-  [[nodiscard]] relay::StoreProgress progress();
-  [[nodiscard]] bool listen();
-  void start_api();
-  void open_control();
-  void watch_signals();
-  void stand_down(bool relieved);
-  void read_rates();
-  void drain(int64_t limit_ms);
-  void drain_pulse();
-  void finish();
-  void stop();
-
-  const setup::ProcessFlags flags;
-  const bool supervised;
-  const std::string version;
-  const Home home;
-  const RunPlace place;
-  const config::Loaded loaded;
-  std::vector<std::string> warnings;  // those of the file and what came of them; for `status`
-  const Clock& clock = system_clock();
-  const int64_t started_us = system_clock().steady_us();
-  net::DialOptions dial_options;
-  size_t most_sessions = static_cast<size_t>(loaded.config.intercept.max_sessions);
-  std::string rates_card;
-  uint16_t internal_port = 0;
-  uint16_t api_port = 0;
-  uint16_t edge_port = 0;  // as the edge has written it, else as configured
-  int64_t drain_until_us = 0;
-  bool draining = false;
-  bool finishing = false;
-  bool succeeds = false;  // a former process was relieved by us
-
-  // Made in this order, destroyed in reverse: what refers to something comes after it.
-  store::RecordQueue queue;
-  std::unique_ptr<store::Writer> writer;
-  wire::HostTable hosts;
-  meter::ProviderRegistry providers;
-  std::unique_ptr<tls::Authority> authority;
-  std::unique_ptr<tls::ClientSideContext> client_side;
-  std::unique_ptr<tls::OriginSideContext> origin_side;
-  std::unique_ptr<tls::LeafCache> leaves;
-  std::unique_ptr<relay::TrustMemory> trust;
-  std::unique_ptr<relay::FlightLog> flights;
-  std::unique_ptr<tls::OriginSideContext> self_test_trust;
-  net::Loop loop;
-  std::unique_ptr<relay::SelfTestOrigin> self_test;
-  setup::KeptSockets kept;
-  setup::Departure departure;
-  std::unique_ptr<attribution::Attributor> attributor;
-  std::optional<KeyPrinter> key_printer;
-  std::unique_ptr<relay::TrustFile> trust_file;
-  std::unique_ptr<relay::RelayContext> context;
-  std::unique_ptr<relay::Acceptor> acceptor;
-  std::unique_ptr<relay::LoopMonitor> monitor;
-  std::unique_ptr<relay::LedgerCollector> ledger;
-  std::unique_ptr<InterceptorFacts> facts;
-  std::unique_ptr<net::ControlServer> control;
-  std::unique_ptr<net::ControlRequest> farewell;
-  Heartbeat heartbeat;
-  std::unique_ptr<api::ApiThread> api;
-  std::unique_ptr<net::Work> rates_work;
-  std::unique_ptr<net::SignalWatch> on_term;
-  std::unique_ptr<net::SignalWatch> on_int;
-  std::unique_ptr<net::FdWatch> lifeline;
-  std::unique_ptr<net::Timer> drain_timer;
-};
-
-// --- start -------------------------------------------------------------------------------------
 
 bool InterceptorApp::Parts::prepare() {
   for (const std::string& warning : loaded.warnings)
@@ -277,10 +142,10 @@ bool InterceptorApp::Parts::listen() {
   limits.max_sessions = most_sessions;
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
   limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
-  context = std::make_unique<relay::RelayContext>(relay::RelayContext{
-      loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
-      *attributor, queue, limits, key_printer ? &*key_printer : nullptr, flights.get(),
-      place.edge_socket});
+  context = std::make_unique<relay::RelayContext>(
+      relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
+                          *authority, *leaves, *trust, *attributor, queue, limits,
+                          key_printer ? &*key_printer : nullptr, flights.get(), place.edge_socket});
   if (self_test_trust != nullptr) {
     self_test = std::make_unique<relay::SelfTestOrigin>(loop, *client_side, *leaves,
                                                         std::move(self_test_trust));
@@ -375,86 +240,6 @@ void InterceptorApp::Parts::read_rates() {
         writer->set_rates(std::move(rates.card));
         log::info("pricing.rates").with("card", rates_card);
       });
-}
-
-// --- stop --------------------------------------------------------------------------------------
-
-void InterceptorApp::Parts::watch_signals() {
-  const auto stop_soon = [this] {
-    if (departure.leaving()) return finish();  // asked twice: now
-    departure.leave();
-  };
-  on_term = std::make_unique<net::SignalWatch>(loop, SIGTERM, stop_soon);
-  on_int = std::make_unique<net::SignalWatch>(loop, SIGINT, stop_soon);
-  if (flags.lifeline < 0) return;
-  lifeline = std::make_unique<net::FdWatch>(loop, [this] { drain(kLifelineLimitMs); });
-  if (const auto watching = lifeline->start(flags.lifeline); !watching)
-    log::warn("daemon.lifeline").with(watching.error());
-}
-
-void InterceptorApp::Parts::stand_down(bool relieved) {
-  const int64_t limit_ms = loaded.config.intercept.drain_ms;
-  if (relieved) {  // new calls, the ledger and the control socket are the successor's
-    control->disown();
-    acceptor->close_door();
-    api->close_doors();
-    ledger.reset();
-    trust_file.reset();
-  }
-  drain(supervised ? limit_ms : std::min(limit_ms, kMostAloneMs));
-}
-
-void InterceptorApp::Parts::drain(int64_t limit_ms) {
-  if (draining) return finish();
-  draining = true;
-  log::info("daemon.drain")
-      .with("sessions", acceptor->sessions())
-      .with("relieved", departure.relieved());
-  drain_until_us = clock.steady_us() + limit_ms * 1000;
-  drain_timer = std::make_unique<net::Timer>(loop, [this] { drain_pulse(); });
-  drain_timer->start_repeating(kDrainPulseMs);
-  farewell = std::make_unique<net::ControlRequest>(loop);
-  if (departure.relieved()) return drain_pulse();
-  acceptor->turn_away();
-  // The edge is to send no new call, and not to take this for an illness.
-  if (control->reachable())
-    farewell->send(place.edge_socket, about_us("leaving"), kFarewellMs, 4096,
-                   [](const Result<std::string>&) {});
-  ledger->collect();
-  drain_pulse();
-}
-
-void InterceptorApp::Parts::drain_pulse() {
-  const bool told = !farewell->busy();
-  // Nobody came, and the edge knows: a later start is to find the ports free.
-  if (supervised && told && !departure.relieved()) {
-    acceptor->close_door();
-    api->close_doors();
-  }
-  acceptor->drain(departure.relieved() ? kIdleUs : 0);
-  const bool done = acceptor->sessions() == 0 && told && (ledger == nullptr || !ledger->busy());
-  if (done || clock.steady_us() >= drain_until_us) finish();
-}
-
-// Whatever connection ends from now on ends in order: its rows are written before we are gone.
-void InterceptorApp::Parts::finish() {
-  if (std::exchange(finishing, true)) return loop.stop();
-  drain_timer.reset();
-  if (farewell == nullptr) farewell = std::make_unique<net::ControlRequest>(loop);
-  farewell->send(place.edge_socket, about_us("ending"), kFarewellMs, 4096,
-                 [this](const Result<std::string>&) { loop.stop(); });
-}
-
-void InterceptorApp::Parts::stop() {
-  if (api != nullptr) api->stop();
-  const size_t open = acceptor != nullptr ? acceptor->sessions() : 0;
-  if (control != nullptr) control->close();
-  acceptor.reset();  // sessions that are still open write what they know
-  attributor.reset();
-  if (writer != nullptr) writer->stop();
-  if (flights != nullptr) flights->close();
-  log::info("daemon.exit").with("open_sessions", open);
-  log::stop();
 }
 
 InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version,

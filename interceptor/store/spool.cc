@@ -54,6 +54,11 @@ Code code_for(int error) {
                                                                : Code::system;
 }
 
+// To save room; a file that stays longer than it need be is read all the same.
+void cut(int fd, int64_t length) {
+  if (::ftruncate(fd, length) != 0) log::debug("store.spool_not_cut").with("detail", errno);
+}
+
 Result<void> write_all(int fd, std::string_view bytes, int64_t at) {
   while (!bytes.empty()) {
     const ssize_t wrote = ::pwrite(fd, bytes.data(), bytes.size(), at);
@@ -116,7 +121,7 @@ Result<std::unique_ptr<Spool>> Spool::make(const std::filesystem::path& folder, 
       if (attempt < 100) continue;
       return fail(Code::busy, "spool.lock");
     }
-    if (::posix_fallocate(fd, 0, limits.reserved) != 0) static_cast<void>(::ftruncate(fd, 0));
+    if (::posix_fallocate(fd, 0, limits.reserved) != 0) cut(fd, 0);
     if (auto written = spool->write_head(); !written) {
       spool->remove();
       return std::unexpected(written.error());
@@ -299,7 +304,7 @@ void Spool::begin_anew() {
   static_cast<void>(write_head());
   struct stat info{};
   if (::fstat(fd_, &info) == 0 && info.st_size > limits_.reserved)
-    static_cast<void>(::ftruncate(fd_, std::max(limits_.reserved, kHead + kRowHead)));
+    cut(fd_, std::max(limits_.reserved, kHead + kRowHead));
 }
 
 bool Spool::empty() const {

@@ -149,8 +149,8 @@ TEST_CASE("leaving without a word is a refusal, leaving in order is none") {
 
 TEST_CASE("an edge that dies takes its clients with it, and they have refused nothing") {
   World world;
-  const auto folder = std::filesystem::temp_directory_path() /
-                      ("hm-relay-" + std::to_string(::getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("hm-relay-" + std::to_string(::getpid()));
   world.context->edge_socket = folder / "edge.sock";
   const std::string from_edge = "X-Halton-Client-Port: 40000\r\n";
   const bool alive = GENERATE(false, true);
