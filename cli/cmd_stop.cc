@@ -1,13 +1,13 @@
 // `stop` and `restart`: what ends the interceptor on purpose.
 #include "cli/command.h"
 #include "cli/pair_service.h"
+#include "cli/pair_state.h"
 #include "cli/steps.h"
 #include "cli/text.h"
 
 namespace hm::cli {
 namespace {
 
-// Open calls may end first: [intercept] drain_ms, and a little.
 constexpr int64_t kStopLimitMs = 45'000;
 constexpr int64_t kHealthLimitMs = 60'000;
 
@@ -32,13 +32,16 @@ int run_stop(Context& context, const Flags& flags) {
   steps.begin("interceptor");
   std::string problem = service.stop_daemon();
   if (problem.empty() && !service.wait_daemon_gone(kStopLimitMs))
-    problem = "it still answers after " + std::to_string(kStopLimitMs / 1000) + " s";
+    problem = "it still takes calls after " + std::to_string(kStopLimitMs / 1000) + " s";
   if (!problem.empty()) {
     steps.failed(problem,
                  "halton-meter logs daemon --since 5m; halton-meter rescue ends it by force");
     return kNotWell;
   }
-  steps.done("stopped");
+  const auto status = StatusAnswer::ask(context.place.daemon_socket);
+  const int64_t open = status ? status->number("sessions").value_or(0) : 0;
+  steps.done(open == 0 ? "stopped"
+                       : "stopped; " + std::to_string(open) + " open calls are being finished");
   *context.err << "The edge stays: calls pass through it unmetered, and are counted as such.\n"
                   "halton-meter start goes on metering; halton-meter uninstall removes the edge.\n";
   return kFine;

@@ -11,10 +11,10 @@
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
 #include "cli/period.h"
-#include "cli/port_holder.h"
 #include "cli/self_test.h"
 #include "cli/text.h"
 #include "cli/trust_files.h"
+#include "common/base/port_holder.h"
 #include "common/config/config.h"
 #include "interceptor/tls/ca_store.h"
 
@@ -211,7 +211,7 @@ bool Installer::look_at_ports() {
     const auto holder = port_holder(static_cast<uint16_t>(wanted));
     if (!holder || holder->name.starts_with("halton-meter")) return;
     lines.push_back("port " + std::to_string(wanted) + " (" + name + ") is held by " +
-                    holder_text(*holder) +
+                    printable(describe(*holder)) +
                     ": the next free one is taken; to pin another one, set " + key +
                     " in [daemon] of config.toml");
   };

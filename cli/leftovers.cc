@@ -41,8 +41,11 @@ fs::path home_of(const std::vector<std::string>& words, const std::vector<std::s
   return fs::path(value_of(settings, "HOME")) / ".halton-meter";
 }
 
+// A zombie is gone: in a container the first process may never collect it.
 bool is_there(pid_t pid) {
-  return ::kill(pid, 0) == 0;
+  const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  const size_t state = stat ? stat->rfind(") ") : std::string::npos;
+  return state != std::string::npos && (*stat)[state + 2] != 'Z' && (*stat)[state + 2] != 'X';
 }
 
 }  // namespace

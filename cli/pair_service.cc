@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -20,6 +21,7 @@ namespace hm::cli {
 namespace {
 
 constexpr useconds_t kLookEveryUs = 50'000;
+constexpr int64_t kRestartLimitMs = 60'000;
 
 pid_t running_supervisor(const RunPlace& place) {
   const auto file = supervisor_file(place);
@@ -79,8 +81,23 @@ std::string PairService::stop_daemon() const {
 
 std::string PairService::restart() const {
   if (keeper_ == Keeper::supervisor) {
+    const auto processes = [this] {
+      std::array<int64_t, 2> pids{};
+      for (size_t i = 0; i < pids.size(); ++i)
+        if (const auto status = StatusAnswer::ask(i == 0 ? context_.place.edge_socket
+                                                         : context_.place.daemon_socket))
+          pids[i] = status->number("pid").value_or(0);
+      return pids;
+    };
+    const auto before = processes();
     ::kill(supervisor_, SIGUSR1);
-    return {};
+    const int64_t end_us = system_clock().steady_us() + kRestartLimitMs * 1000;
+    while (system_clock().steady_us() < end_us) {
+      const auto now = processes();
+      if (now[0] != 0 && now[1] != 0 && now[0] != before[0] && now[1] != before[1]) return {};
+      ::usleep(kLookEveryUs);
+    }
+    return "the new processes do not answer after " + std::to_string(kRestartLimitMs / 1000) + " s";
   }
   static_cast<void>(systemd_.call({"reset-failed", kEdgeUnit, kDaemonUnit}));
   // The edge first: it is the shorter one, and what it tunnels meanwhile it counts.
@@ -109,11 +126,14 @@ std::string PairService::wait_healthy(int64_t limit_ms) const {
 
 bool PairService::wait_daemon_gone(int64_t limit_ms) const {
   const int64_t end_us = system_clock().steady_us() + limit_ms * 1000;
-  while (answers_ping(context_.place.daemon_socket, 500)) {
+  while (true) {
+    const auto status = StatusAnswer::ask(context_.place.daemon_socket);
+    if (!status) return true;
+    const auto port = static_cast<uint16_t>(status->number("internal_port").value_or(0));
+    if (status->number("leaving") == 1 && (port == 0 || !port_accepts(port, 500))) return true;
     if (system_clock().steady_us() >= end_us) return false;
     ::usleep(kLookEveryUs);
   }
-  return true;
 }
 
 std::string last_complaint(const std::filesystem::path& log) {

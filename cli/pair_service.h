@@ -32,7 +32,7 @@ class PairService {
 
   // Both answer and the edge's gate is open. Empty: yes; else what is missing after that time.
   [[nodiscard]] std::string wait_healthy(int64_t limit_ms) const;
-  // The interceptor does not answer any more.
+  // The interceptor takes no new call; it may be finishing open ones.
   [[nodiscard]] bool wait_daemon_gone(int64_t limit_ms) const;
 
  private:

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "cli/carrying.h"
 #include "cli/context.h"
 #include "cli/file_changes.h"
 #include "cli/pair_service.h"
-#include "cli/port_holder.h"
 
 namespace hm::cli {
 

@@ -1,7 +1,9 @@
 #include "cli/supervised.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -87,7 +89,8 @@ bool Supervised::listen() {
   std::memcpy(address.sun_path, notify_path_.c_str(), notify_path_.native().size());
   ::unlink(notify_path_.c_str());
   Descriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid() ||
+  const int yes = 1;
+  if (!fd.valid() || ::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0 ||
       ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return false;
   notify_ = std::move(fd);
@@ -96,29 +99,36 @@ bool Supervised::listen() {
 
 // --- what it says -------------------------------------------------------------------------------
 
-void Supervised::word(std::string_view line, std::string& fd_name, bool& stores, bool& removes) {
+void Supervised::hear(std::string_view line, Words& words) {
   const size_t equals = std::min(line.find('='), line.size());
   const std::string_view key = line.substr(0, equals);
   const std::string_view value = line.substr(std::min(equals + 1, line.size()));
-  if (key == "FDSTORE") stores = value == "1";
-  if (key == "FDSTOREREMOVE") removes = value == "1";
-  if (key == "FDNAME") fd_name = value;
-  if (key == "READY") {
-    failures_ = 0;
-    log::info("supervisor.ready").with("process", name_).with("pid", pid_);
-  }
-  if (key == "MAINPID") {  // it has handed over to a process that it started
-    pid_t pid = 0;
-    std::from_chars(value.data(), value.data() + value.size(), pid);
-    if (pid > 1) pid_ = pid;
-  }
+  if (key == "FDSTORE") words.stores = value == "1";
+  if (key == "FDSTOREREMOVE") words.removes = value == "1";
+  if (key == "FDNAME") words.fd_name = value;
+  if (key == "READY") words.ready = value == "1";
+}
+
+void Supervised::store(const std::string& name, Descriptor fd) {
+  // Words that arrive after an explicit stop: nobody will come for it.
+  if (!wanted_ && !running()) return;
+  struct stat mine{};
+  ::fstat(fd.get(), &mine);
+  const bool known = std::ranges::any_of(store_, [&](const auto& entry) {
+    struct stat other{};
+    return ::fstat(entry.second.get(), &other) == 0 && other.st_ino == mine.st_ino &&
+           other.st_dev == mine.st_dev;
+  });
+  if (!known && store_.size() < kMaxStored) store_.emplace_back(name, std::move(fd));
 }
 
 void Supervised::read_words() {
   heard_us_ = system_clock().steady_us();
   while (true) {
     std::array<char, 4096> text;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(kMaxStored * sizeof(int))> control{};
+    alignas(cmsghdr)
+        std::array<char, CMSG_SPACE(kMaxStored * sizeof(int)) + CMSG_SPACE(sizeof(ucred))>
+            control{};
     iovec part{text.data(), text.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -128,9 +138,12 @@ void Supervised::read_words() {
     const ssize_t got = ::recvmsg(notify_.get(), &message, MSG_CMSG_CLOEXEC);
     if (got < 0) return;
     std::vector<Descriptor> came;
+    ucred sender{};
     for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr;
          head = CMSG_NXTHDR(&message, head)) {
-      if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+      if (head->cmsg_level != SOL_SOCKET) continue;
+      if (head->cmsg_type == SCM_CREDENTIALS) std::memcpy(&sender, CMSG_DATA(head), sizeof sender);
+      if (head->cmsg_type != SCM_RIGHTS) continue;
       const size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
       for (size_t i = 0; i < count; ++i) {
         int fd = -1;
@@ -138,19 +151,33 @@ void Supervised::read_words() {
         came.emplace_back(fd);
       }
     }
-    std::string name = "stored";
-    bool stores = false;
-    bool removes = false;
+    Words words;
     std::string_view rest(text.data(), static_cast<size_t>(got));
     while (!rest.empty()) {
       const size_t end = std::min(rest.find('\n'), rest.size());
-      word(rest.substr(0, end), name, stores, removes);
+      hear(rest.substr(0, end), words);
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    if (removes) std::erase_if(store_, [&](const auto& entry) { return entry.first == name; });
-    for (Descriptor& fd : came)
-      if (stores && store_.size() < kMaxStored) store_.emplace_back(name, std::move(fd));
+    if (words.removes)
+      std::erase_if(store_, [&](const auto& entry) { return entry.first == words.fd_name; });
+    if (words.stores)
+      for (Descriptor& fd : came) store(words.fd_name, std::move(fd));
+    if (!words.ready) continue;
+    failures_ = 0;
+    log::info("supervisor.ready").with("process", name_).with("pid", sender.pid);
+    if (sender.pid > 1 && sender.pid != pid_) workers_.push_back(sender.pid);
   }
+}
+
+void Supervised::watch_store(std::vector<pollfd>& sources) const {
+  for (const auto& [name, fd] : store_) sources.push_back({fd.get(), 0, 0});
+}
+
+void Supervised::drop_hung_up() {
+  std::erase_if(store_, [](const auto& entry) {
+    pollfd source{entry.second.get(), 0, 0};
+    return ::poll(&source, 1, 0) == 1;
+  });
 }
 
 // --- its life -----------------------------------------------------------------------------------
@@ -159,6 +186,7 @@ void Supervised::want(bool wanted) {
   wanted_ = wanted;
   if (wanted) failures_ = 0;
   if (!wanted && running()) terminate(system_clock().steady_us());
+  if (!wanted && !running()) store_.clear();
   if (wanted && !running()) start_after_us_ = 0;
 }
 
@@ -203,9 +231,16 @@ int64_t Supervised::next_step_us() const {
                                  : std::numeric_limits<int64_t>::max();
 }
 
+void Supervised::hurry() {
+  for (const pid_t worker : workers_) ::kill(worker, SIGTERM);
+}
+
 bool Supervised::on_exit(pid_t pid, int status, int64_t now_us) {
-  if (pid != pid_) return false;
+  if (pid != pid_) return std::erase(workers_, pid) > 0;
   pid_ = 0;
+  // A worker that ended before its parent was the parent's to collect.
+  std::erase_if(workers_, [](pid_t worker) { return ::kill(worker, 0) != 0; });
+  if (!wanted_) store_.clear();
   const bool planned = stopping_;
   stopping_ = false;
   log::info("supervisor.ended")

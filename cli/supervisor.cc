@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <vector>
 
 #include "cli/pair_service.h"
 #include "cli/supervised.h"
@@ -57,7 +57,8 @@ int Supervisor::run() {
                   << ").\nWhat to do: make the folder writable for you\n";
     return kEnvironment;
   }
-  // A process that hands over to its successor leaves it to us.
+  // Workers outlive their parents, and are ours then: as the first process of a container we end
+  // when the last of them has finished its calls.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 
   Supervised edge("edge", context_.program_folder / "halton-meter-edge",
@@ -84,24 +85,32 @@ int Supervisor::run() {
     const int64_t now_us = system_clock().steady_us();
     edge.step(now_us, context_.environment);
     daemon.step(now_us, context_.environment);
-    if (ending && !daemon.running()) edge.want(false);
-    if (ending && !daemon.running() && !edge.running()) break;
+    if (ending && daemon.gone()) edge.want(false);
+    if (ending && daemon.gone() && edge.gone()) break;
 
     const int64_t next_us = std::min(edge.next_step_us(), daemon.next_step_us());
     const int64_t wait_ms = std::clamp<int64_t>((next_us - now_us + 999) / 1000, 0, 60'000);
-    std::array<pollfd, 3> ready{pollfd{signals.get(), POLLIN, 0},
+    std::vector<pollfd> sources{pollfd{signals.get(), POLLIN, 0},
                                 pollfd{edge.notify_fd(), POLLIN, 0},
                                 pollfd{daemon.notify_fd(), POLLIN, 0}};
-    ::poll(ready.data(), ready.size(), static_cast<int>(wait_ms));
-    if (ready[1].revents != 0) edge.read_words();
-    if (ready[2].revents != 0) daemon.read_words();
+    edge.watch_store(sources);
+    daemon.watch_store(sources);
+    ::poll(sources.data(), sources.size(), static_cast<int>(wait_ms));
+    if (sources[1].revents != 0) edge.read_words();
+    if (sources[2].revents != 0) daemon.read_words();
+    edge.drop_hung_up();
+    daemon.drop_hung_up();
 
     signalfd_siginfo info{};
     while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-          if (ending) edge.want(false);  // asked twice: do not wait for the interceptor
+          if (ending) {  // asked twice: no call is waited for
+            edge.want(false);
+            edge.hurry();
+            daemon.hurry();
+          }
           ending = true;
           daemon.want(false);
           break;

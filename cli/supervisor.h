@@ -1,7 +1,8 @@
 // `start --foreground`: keeps edge and interceptor running where no systemd does. Blocks until it
 // is told to end.
 //
-//   SIGTERM, SIGINT   the interceptor ends (its open calls first), then the edge, then we
+//   SIGTERM, SIGINT   the interceptor ends (its open calls first), then the edge, then we;
+//                     a second one: no call is waited for
 //   SIGHUP            starts what was stopped          (halton-meter start)
 //   SIGUSR1           restarts both, draining          (halton-meter restart)
 //   SIGUSR2           stops the interceptor            (halton-meter stop)

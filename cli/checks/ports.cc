@@ -1,5 +1,6 @@
 #include "cli/checks/check.h"
-#include "cli/port_holder.h"
+#include "cli/text.h"
+#include "common/base/port_holder.h"
 #include "common/config/config.h"
 
 namespace hm::cli {
@@ -27,7 +28,7 @@ Finding run(const Patient& patient) {
     const bool ours = holder && holder->name.starts_with("halton-meter");
     const std::string address = std::string(door.name) + " port " + std::to_string(port);
     if (holder && !ours)
-      return {Severity::broken, address + " is held by " + holder_text(*holder),
+      return {Severity::broken, address + " is held by " + printable(describe(*holder)),
               "halton-meter restart (takes the next free one), or pin another as [daemon] " +
                   std::string(door.key) + " in config.toml",
               Remedy::install};
@@ -38,7 +39,7 @@ Finding run(const Patient& patient) {
     if (door.bound == door.wanted) continue;
     const auto other = port_holder(static_cast<uint16_t>(door.wanted));
     note += "; " + std::to_string(door.wanted) + " is " +
-            (other ? "held by " + holder_text(*other) : "free again");
+            (other ? "held by " + printable(describe(*other)) : "free again");
   }
   if (note.empty()) return fine(text);
   return {Severity::note, text + note, "halton-meter restart, when that program has ended"};

@@ -28,16 +28,19 @@ std::optional<PortHolder> port_holder(uint16_t port) {
     holder.pid = pid;
     std::ifstream comm("/proc/" + std::to_string(pid) + "/comm");
     std::getline(comm, holder.name);
-    break;
+    if (holder.name != "systemd") break;
   }
   return holder;
 }
 
+std::string describe(const PortHolder& holder) {
+  if (holder.pid == 0) return "a process of user " + std::to_string(holder.uid);
+  return holder.name + " (PID " + std::to_string(holder.pid) + ")";
+}
+
 std::string describe_port_holder(uint16_t port) {
   const auto holder = port_holder(port);
-  if (!holder) return "another program";
-  if (holder->pid == 0) return "a process of user " + std::to_string(holder->uid);
-  return holder->name + " (PID " + std::to_string(holder->pid) + ")";
+  return holder ? describe(*holder) : "another program";
 }
 
 }  // namespace hm

@@ -14,9 +14,12 @@ struct PortHolder {
   std::string name;  // of the process, as in `ps`
 };
 
+// Empty: nobody keeps 127.0.0.1 at this port from us. A socket may have several holders: systemd
+// keeps those of its services in a store, and is named only when nobody else has it.
 [[nodiscard]] std::optional<PortHolder> port_holder(uint16_t port);
 
-// "python3 (PID 4711)", "a process of user 33", "another program".
+[[nodiscard]] std::string describe(const PortHolder& holder);  // "python3 (PID 4711)"
+// The same, or "another program" when nobody is found.
 [[nodiscard]] std::string describe_port_holder(uint16_t port);
 
 }  // namespace hm

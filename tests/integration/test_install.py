@@ -72,7 +72,9 @@ def test_init_env_only_and_again(inside):
     assert len(inside.provider.ledger()) == 1
 
     pids = [inside.main_pid(unit) for unit in (EDGE, DAEMON)]
-    data = (".halton-meter/db.sqlite", ".halton-meter/daemon.err", ".halton-meter/edge.err")
+    # What the living processes write.
+    data = tuple(f".halton-meter/{name}" for name in
+                 ("db.sqlite", "daemon.err", "edge.err", "daemon-ledger", "edge-ledger"))
     files = tree(inside, ignore=data)
     stamp = inside.files("~/.halton-meter/effective-ports.json").stat().st_mtime_ns
     assert "nothing had to be changed" in init(inside)

@@ -42,6 +42,21 @@ def pid_of(world, name):
     return min(found, default=0)
 
 
+def worker(world, name):
+    """Who answers for "edge" or "daemon" now; None: nobody."""
+    return world.status()[name].get("pid") or None
+
+
+def start_slow_call(world):
+    """A metered call of some seconds that has reached the provider."""
+    seen = len(world.provider.ledger())
+    call = ("curl -sS --fail -m 60 -H 'content-type: application/json' -H 'x-sim-pace: 0.3' -d "
+            f"""'{{"model":"gpt-5-mini","stream":true}}' {URL}""")
+    process = world.popen(f"{managers.BIN}/halton-meter", "run", "--", "sh", "-c", call)
+    wait_for("the call", lambda: len(world.provider.ledger()) > seen, 20)
+    return process
+
+
 def healthy(world):
     return world.status()["verdict"] == "HEALTHY"
 
@@ -59,30 +74,39 @@ def test_init_says_what_is_missing(bare):
 
 @pytest.mark.parametrize("folder", [{}, {"XDG_RUNTIME_DIR": None}])
 def test_detached_pair_lives(bare, folder):
-    """--detach: healthy and metering; kill -9 of each: started again; restart, stop and start as
-    with systemd; SIGTERM ends everything in order."""
+    """--detach: healthy and metering; kill -9 of each worker and each parent: started again, the
+    port never closed; a call that is under way survives a restart and a stop; SIGTERM ends
+    everything in order, the open call first."""
     told = bare.meter("start", "--detach", "--quiet", environment=folder)
     assert told.returncode == 0, told.stderr
     assert bare.meter("run", "--", "sh", "-c", CURL).returncode == 0
     assert bare.meter("start", "--detach").returncode == 1  # there is one already
-    for name in ("halton-meter-edge", "halton-meter-interceptor"):
-        before = pid_of(bare, name)
-        bare.kill(before)
-        wait_for("another process", lambda: pid_of(bare, name) not in (0, before), 20)
-        wait_for("metering", lambda: healthy(bare), 20)
-        assert bare.meter("run", "--", "sh", "-c", CURL).returncode == 0
+    for name, program in (("edge", "halton-meter-edge"), ("daemon", "halton-meter-interceptor")):
+        for victim in (worker, lambda world, _: pid_of(world, program)):
+            before = worker(bare, name)
+            bare.kill(victim(bare, name))
+            wait_for("another process", lambda: worker(bare, name) not in (None, before), 20)
+            wait_for("metering", lambda: healthy(bare), 20)
+    assert bare.meter("run", "--", "sh", "-c", CURL).returncode == 0
 
-    assert bare.meter("stop").returncode == 0
-    assert pid_of(bare, "halton-meter-interceptor") == 0 != pid_of(bare, "halton-meter-edge")
-    assert bare.meter("start", "--quiet").returncode == 0
-    before = pid_of(bare, "halton-meter-interceptor")
+    slow = start_slow_call(bare)
+    before = [worker(bare, name) for name in ("edge", "daemon")]
     assert bare.meter("restart").returncode == 0
-    assert pid_of(bare, "halton-meter-interceptor") not in (0, before)
+    after = [worker(bare, name) for name in ("edge", "daemon")]
+    assert None not in after and not set(before) & set(after)
+    assert slow.poll() is None  # the old ones still carry it
+    assert bare.meter("stop").returncode == 0
+    wait_for("its end", lambda: worker(bare, "daemon") is None, 20)
+    assert worker(bare, "edge") == after[0]
+    assert slow.wait(60) == 0
+    assert bare.meter("start", "--quiet").returncode == 0
 
+    slow = start_slow_call(bare)
     bare.kill(pid_of(bare, "halton-meter"), signal.SIGTERM)
+    assert slow.wait(60) == 0
     wait_for("the end", lambda: not any("halton-meter" in command
                                         for _, command in bare.processes()), 30)
-    assert json.loads(bare.meter("report", "--json").stdout)["totals"]["requests"] == 3
+    assert json.loads(bare.meter("report", "--json").stdout)["totals"]["requests"] == 4
 
 
 def test_uninstall_ends_it(bare):

@@ -35,6 +35,8 @@ TEST_CASE("the holder of a port is named, and nobody for a free one", "[port_hol
   CHECK(holder->name == "unit_base");
   CHECK(describe_port_holder(port) == "unit_base (PID " + std::to_string(getpid()) + ")");
 
+  CHECK(describe(PortHolder{0, 33, ""}) == "a process of user 33");
+
   close(listening);
   CHECK_FALSE(port_holder(port));
   CHECK(describe_port_holder(port) == "another program");

@@ -3,7 +3,6 @@
 #include <fstream>
 
 #include "cli/log_lines.h"
-#include "cli/port_holder.h"
 #include "cli/subprocess.h"
 #include "tests/unit/cli/cli_fixture.h"
 
@@ -72,12 +71,6 @@ TEST_CASE("another program's output, code, and end in time", "[subprocess]") {
   CHECK(told.err == "err\n");
   CHECK(run_captured({"no-such-program-here"}, environment, 1000).code == 127);
   CHECK(run_captured({"sleep", "60"}, environment, 50).timed_out);
-}
-
-TEST_CASE("nobody holds a port that is free", "[ports]") {
-  CHECK_FALSE(port_holder(1).has_value());
-  CHECK(holder_text({0, "", 33}).find("33") != std::string::npos);
-  CHECK(holder_text({7, "nginx", 33}) == "nginx (PID 7)");
 }
 
 TEST_CASE_METHOD(CliFixture, "completion knows every command and flag", "[completion]") {

@@ -46,6 +46,7 @@ struct Stage : CliFixture {
       process->step(now_us, context.environment);
       pollfd ready{process->notify_fd(), POLLIN, 0};
       if (::poll(&ready, 1, 5) > 0) process->read_words();
+      process->drop_hung_up();
       int status = 0;
       for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;)
         process->on_exit(pid, status, hm::system_clock().steady_us());
@@ -98,10 +99,15 @@ TEST_CASE("the descriptor store: kept over a crash, handed back by name, dropped
       "    s = socket.create_server(('127.0.0.1', 0))\n"
       "    note('made %d' % s.getsockname()[1])\n"
       "    say('FDSTORE=1\\nFDNAME=first', s.fileno())\n"
-      "    say('FDSTORE=1\\nFDNAME=second', s.fileno())\n"
+      "    say('FDSTORE=1\\nFDNAME=again', s.fileno())\n"  // kept once, as systemd does
+      "    t = socket.create_server(('127.0.0.1', 0))\n"
+      "    say('FDSTORE=1\\nFDNAME=second', t.fileno())\n"
+      "    r, w = os.pipe()\n"  // hangs up with this process
+      "    say('FDSTORE=1\\nFDNAME=pipe', w)\n"
       "    os.abort()\n"
       "s = socket.socket(fileno=3)\n"
-      "note('%s %s %s %d' % (names, own, os.environ['LISTEN_FDS'], s.getsockname()[1]))\n"
+      "same = s.getsockname()[1] if names.startswith('first') else 0\n"
+      "note('%s %s %s %d' % (names, own, os.environ['LISTEN_FDS'], same))\n"
       "say('FDSTOREREMOVE=1\\nFDNAME=first')\n"
       "os.abort()\n",
       quick());
@@ -109,7 +115,27 @@ TEST_CASE("the descriptor store: kept over a crash, handed back by name, dropped
   REQUIRE(stage.until([&] { return stage.lines() >= 3; }));
   const std::string port = stage.line(0).substr(5);
   CHECK(stage.line(1) == "first:second True 2 " + port);
-  CHECK(stage.line(2) == "second True 1 " + port);
+  CHECK(stage.line(2) == "second True 1 0");
+}
+
+TEST_CASE("an explicit stop gives up the store, so that a leaving worker sees the end of its pipe",
+          "[supervisor]") {
+  Stage stage(
+      "if os.environ.get('LISTEN_FDNAMES'): note('kept')\n"
+      "r, w = os.pipe()\n"
+      "say('FDSTORE=1\\nFDNAME=pipe', w)\n"
+      "os.close(w)\n"
+      "say('READY=1')\n"
+      "if os.fork() == 0:\n"  // the worker
+      "    os.read(r, 1); note('nobody comes'); os._exit(0)\n"
+      "note('up'); time.sleep(600)\n",
+      quick());
+  stage.process->want(true);
+  REQUIRE(stage.until([&] { return stage.lines() >= 1; }));
+  CHECK_FALSE(stage.until([&] { return stage.lines() >= 2; }, 200));
+  stage.process->want(false);
+  CHECK(stage.until([&] { return stage.lines() >= 2; }));
+  CHECK(stage.line(1) == "nobody comes");
 }
 
 TEST_CASE("silence past the watchdog's limit ends a process; words keep it", "[supervisor]") {
