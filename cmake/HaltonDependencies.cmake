@@ -81,6 +81,9 @@ else()
   find_library(BORINGSSL_CRYPTO crypto PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/android
                NO_DEFAULT_PATH REQUIRED)
   set(CMAKE_INSTALL_RPATH /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/android)
+  # At once: otherwise what is not installed yet holds that place with colons, and an empty entry of
+  # the run path is the current folder of whoever starts the program.
+  set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
 endif()
 target_include_directories(dep_boringssl SYSTEM BEFORE INTERFACE ${BORINGSSL_INCLUDE_DIR})
 target_link_libraries(dep_boringssl INTERFACE ${BORINGSSL_SSL} ${BORINGSSL_CRYPTO} Threads::Threads)

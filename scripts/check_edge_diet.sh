@@ -25,6 +25,11 @@ libraries='^(SSL_|EVP_|sqlite3_|nghttp2_|llhttp_|inflate|Brotli|ZSTD_|sd_|curl_)
 symbols=$(nm -D --undefined-only "$binary" | awk '{print $NF}' | sed 's/@.*//' |
   grep -E "$libraries" || true)
 
+# A run path would let it load libraries from elsewhere; sanitizer builds may have one.
+path=$(readelf -d "$binary" | sed -n 's/.*(R\(UN\)*PATH).*\[\(.*\)\]/\2/p')
+if [ -n "$path" ] && [ "$allowed" = "^(libuv|libfmt|$runtime)\\.so" ]; then
+  die "Diet: ${binary##*/} has the run path '$path'." "INSTALL_RPATH in CMakeLists.txt" 1
+fi
 if [ -n "$strangers$symbols" ]; then
   warn "Diet: ${binary##*/} has company that it must not have:"
   printf '%s\n' "$strangers" "$symbols" | sed '/^$/d; s/^/  /'

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "common/base/descriptor.h"
+#include "common/base/fleeting_file.h"
 
 namespace hm {
 namespace {
@@ -106,8 +107,10 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t max_byte
   }
 }
 
-Result<void> replace_file(const std::filesystem::path& path, std::string_view content,
-                          mode_t mode) {
+namespace {
+
+Result<void> replace(const std::filesystem::path& path, std::string_view content, mode_t mode,
+                     bool over_power_failure) {
   const std::string temporary = fmt::format("{}.new.{}", path.string(), ::getpid());
   ::unlink(temporary.c_str());
   {
@@ -125,7 +128,7 @@ Result<void> replace_file(const std::filesystem::path& path, std::string_view co
       content.remove_prefix(static_cast<size_t>(wrote));
     }
     ::fchmod(file.get(), mode);  // the umask may have taken bits that the caller asked for
-    if (::fsync(file.get()) != 0) {
+    if (over_power_failure && ::fsync(file.get()) != 0) {
       auto failure = system_failure("fs.replace_file.sync");
       ::unlink(temporary.c_str());
       return failure;
@@ -137,6 +140,18 @@ Result<void> replace_file(const std::filesystem::path& path, std::string_view co
     return failure;
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> replace_file(const std::filesystem::path& path, std::string_view content,
+                          mode_t mode) {
+  return replace(path, content, mode, true);
+}
+
+Result<void> replace_fleeting_file(const std::filesystem::path& path, std::string_view content,
+                                   mode_t mode) {
+  return replace(path, content, mode, false);
 }
 
 }  // namespace hm

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "common/base/clock.h"
+#include "common/base/fleeting_file.h"
 #include "common/base/fs.h"
 
 namespace hm::config {
@@ -78,7 +79,7 @@ Result<void> write_ports(const std::filesystem::path& path, const EffectivePorts
   if (mine.edge_port) ports.edge_port = mine.edge_port;
   if (mine.internal_port) ports.internal_port = mine.internal_port;
   if (mine.api_port) ports.api_port = mine.api_port;
-  return replace_file(path, ports_text(ports, ::getpid(), now_us), 0600);
+  return replace_fleeting_file(path, ports_text(ports, ::getpid(), now_us), 0600);
 }
 
 }  // namespace hm::config

@@ -1,3 +1,4 @@
+#include "common/base/fleeting_file.h"
 #include "common/base/fs.h"
 
 #include <sys/stat.h>
@@ -38,6 +39,9 @@ TEST_CASE("files are replaced whole, with the mode asked for", "[fs]") {
   ::umask(before);
   CHECK(mode_of(file) == 0600);
   CHECK(read_file(file).value() == "two");
+  REQUIRE(replace_fleeting_file(file, "one"));
+  CHECK(read_file(file).value() == "one");
+  REQUIRE(replace_file(file, "two", 0600));
   CHECK(std::distance(fs::directory_iterator(file.parent_path()), fs::directory_iterator()) == 1);
 
   // What stands there and is no file stays as it is, and nothing is left behind.
