@@ -4,7 +4,8 @@
 #   scripts/deps.sh            what building and running needs (group run)
 #   scripts/deps.sh run test   and what the tests need
 #   scripts/deps.sh all        and the tools for tidy and coverage (group more)
-#   scripts/deps.sh bench      the proxies that scripts/bench compares with
+#   scripts/deps.sh bench      the proxies that scripts/bench compares with; none of them is started
+#                              as a service, now or at the next boot
 #   scripts/deps.sh --list G   print a group's packages and stop
 #
 # Only what is missing is installed. As root it calls apt-get itself, otherwise through sudo.
@@ -23,7 +24,7 @@ packages_of() {
       echo catch2 clang-19 libclang-rt-19-dev clang-format-19 llvm-19 nodejs npm python3-pytest \
         python3-requests python3-httpx python3-certifi python3-h2 python3-brotli \
         python3-zstandard nghttp2-client nghttp2-server sqlite3 binutils git procps systemd \
-        util-linux zsh fish
+        util-linux valgrind zsh fish
       ;;
     more) echo clang-tidy-19 ccache ;;
     bench)
@@ -87,8 +88,40 @@ apt_step "refresh the package lists" 600 update || {
   show_log 5
   warn "apt-get update failed; trying with the lists that are there."
 }
+
+# The proxies of the benchmarks are wanted as programs. Debian starts what it installs as a service;
+# while this installs, its policy hook (invoke-rc.d(8)) says no, and what is new is disabled after it.
+POLICY=/usr/sbin/policy-rc.d
+SERVICES=(haproxy squid nginx tinyproxy microsocks)
+new_services=()
+unit_exists() { [ -e "/lib/systemd/system/$1.service" ] || [ -e "/etc/init.d/$1" ]; }
+services_as_before() {
+  "${as_root[@]}" rm -f "$POLICY"
+  [ ! -e "$POLICY.kept" ] || "${as_root[@]}" mv "$POLICY.kept" "$POLICY"
+}
+keep_services_off() {
+  local name
+  for name in "${SERVICES[@]}"; do unit_exists "$name" || new_services+=("$name"); done
+  trap services_as_before EXIT
+  [ ! -e "$POLICY" ] || "${as_root[@]}" mv "$POLICY" "$POLICY.kept"
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$POLICY" >/dev/null
+  "${as_root[@]}" chmod 755 "$POLICY"
+}
+disable_new_services() {
+  local name
+  for name in "${new_services[@]}"; do
+    unit_exists "$name" || continue
+    if command -v systemctl >/dev/null; then
+      "${as_root[@]}" systemctl disable --quiet "$name.service" 2>/dev/null || true
+    else
+      "${as_root[@]}" update-rc.d "$name" disable >/dev/null || true
+    fi
+  done
+}
+case " ${groups[*]} " in *" bench "*) keep_services_off ;; esac
 apt_step "install ${#missing[@]} packages" 1800 install --no-install-recommends "${missing[@]}" || {
   show_log 20
   die "Installing failed." "see the lines above; 'apt-get update' and a Debian 12 mirror with updates and security help"
 }
+disable_new_services
 say "Packages: installed ${#missing[@]}."

@@ -1,5 +1,5 @@
-// A file that every start writes anew, such as effective-ports.json. An fsync is tens of milliseconds
-// on an ordinary disk; a file that nobody wants after a power failure goes without.
+// A file that every start writes anew, such as effective-ports.json. An fsync is tens of
+// milliseconds on an ordinary disk; a file that nobody wants after a power failure goes without.
 #pragma once
 
 #include <sys/types.h>

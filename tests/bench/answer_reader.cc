@@ -1,5 +1,6 @@
 #include "tests/bench/answer_reader.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "tests/bench/bench_socket.h"
@@ -29,9 +30,7 @@ void AnswerReader::feed(std::string_view bytes, int64_t arrived_ns) {
   if (!head_seen_) take_head();
   if (!head_seen_) return;
   if (chunked_) {
-    find_stamps(arrived_ns);
-    if (text_.ends_with("0\r\n\r\n")) whole_ = true;
-    if (text_.size() > 64) text_.erase(0, text_.size() - 64);  // a stamp may be cut
+    take_chunks(arrived_ns);
     return;
   }
   body_left_ -= static_cast<int64_t>(text_.size());
@@ -55,18 +54,47 @@ void AnswerReader::take_head() {
   text_.erase(0, end + 4);
 }
 
+void AnswerReader::take_chunks(int64_t arrived_ns) {
+  while (!whole_ && !text_.empty()) {
+    if (chunk_left_ == 0 && !open_chunk()) break;
+    const size_t part = std::min(chunk_left_, text_.size());
+    body_.append(text_, 0, part);
+    text_.erase(0, part);
+    chunk_left_ -= part;
+  }
+  find_stamps(arrived_ns);
+  if (body_.size() > kStampSize) body_.erase(0, body_.size() - kStampSize);
+}
+
+// The line that tells the next chunk's size; the end of the one before it comes along. False: more
+// bytes are needed, or there is no next one.
+bool AnswerReader::open_chunk() {
+  const size_t begin = first_chunk_ ? 0 : 2;
+  const size_t end = text_.find("\r\n", begin);
+  if (end == std::string::npos) return false;
+  if (std::from_chars(text_.data() + begin, text_.data() + end, chunk_left_, 16).ec != std::errc())
+    die("a chunk without a size");
+  if (chunk_left_ == 0) {  // the last one; no trailers are sent here
+    whole_ = text_.size() >= end + 4;
+    return false;
+  }
+  first_chunk_ = false;
+  text_.erase(0, end + 2);
+  return true;
+}
+
 void AnswerReader::find_stamps(int64_t arrived_ns) {
   size_t from = 0;
   while (true) {
-    const size_t at = text_.find('@', from);
-    if (at == std::string::npos || text_.size() < at + 1 + kStampSize) break;
+    const size_t at = body_.find('@', from);
+    if (at == std::string::npos || body_.size() < at + 1 + kStampSize) break;
     int64_t due = 0;
-    std::from_chars(text_.data() + at + 1, text_.data() + at + 1 + kStampSize, due);
+    std::from_chars(body_.data() + at + 1, body_.data() + at + 1 + kStampSize, due);
     if (delays_ns_.empty()) first_event_ns_ = arrived_ns;
     delays_ns_.push_back(arrived_ns - due);
     from = at + 1 + kStampSize;
   }
-  if (from > 0) text_.erase(0, from);
+  if (from > 0) body_.erase(0, from);
 }
 
 }  // namespace hm::bench

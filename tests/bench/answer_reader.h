@@ -1,6 +1,6 @@
 // Reads one HTTP/1.1 answer of bench_origin (or what a proxy made of it) as it arrives: knows when
-// it is whole, and how late every event was. Understands a length and chunks by their end; nothing
-// else is needed here.
+// it is whole, and how late every event was. Understands a length and chunks, wherever a proxy
+// cuts them; nothing else is needed here.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,14 @@ class AnswerReader {
 
  private:
   void take_head();
+  void take_chunks(int64_t arrived_ns);
+  [[nodiscard]] bool open_chunk();
   void find_stamps(int64_t arrived_ns);
 
-  std::string text_;  // not looked through yet
+  std::string text_;  // not looked through yet: the head, then the framing's bytes
+  std::string body_;  // of a chunked answer: its end, in which a stamp may be cut
+  size_t chunk_left_ = 0;
+  bool first_chunk_ = true;
   bool head_seen_ = false;
   bool chunked_ = false;
   bool whole_ = false;

@@ -37,7 +37,8 @@ using hm::as_bytes;
 using hm::test::h2::Fields;
 
 // The only place where instructions are counted.
-extern "C" __attribute__((noinline)) void measured(const std::function<void()>& work) {
+extern "C" __attribute__((noinline, noclone, used)) void measured(
+    const std::function<void()>& work) {
   work();
 }
 

@@ -30,6 +30,11 @@ class Peer:
     def metered(self):
         raise NotImplementedError
 
+    def fresh(self):
+        """As metered(), and behind it nothing is kept either: every connection of the client costs
+        one to the provider, with its handshake."""
+        return self.metered()
+
     def start(self):
         pass
 
@@ -86,17 +91,20 @@ class Haproxy(Peer):
         pem = self.folder / "both.pem"
         pem.write_text(self.world.cert.read_text() + self.world.key.read_text())
         self.ports = {door: free_port() for door in (self.world.echo, self.world.bulk,
-                                                     self.world.tls)}
+                                                     self.world.tls, "fresh")}
         text = ("global\n  nbthread 1\n  tune.ssl.default-dh-param 2048\n"
                 "defaults\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n")
         for door, port in self.ports.items():
-            secure = door == self.world.tls
+            secure = door in (self.world.tls, "fresh")
+            unkept = "\n  http-reuse never" if door == "fresh" else ""
+            again = " no-ssl-reuse pool-max-conn 0" if door == "fresh" else ""
+            door = self.world.tls if door == "fresh" else door
             text += (f"frontend f{port}\n  mode {'http' if secure else 'tcp'}\n"
                      f"  bind 127.0.0.1:{port}"
                      + (f" ssl crt {pem} alpn http/1.1" if secure else "")
                      + f"\n  default_backend b{port}\n"
-                     f"backend b{port}\n  mode {'http' if secure else 'tcp'}\n"
-                     f"  server s 127.0.0.1:{door}"
+                     f"backend b{port}\n  mode {'http' if secure else 'tcp'}{unkept}\n"
+                     f"  server s 127.0.0.1:{door}{again}"
                      + (f" ssl verify none sni str({worlds.NAME}) alpn http/1.1" if secure else "")
                      + "\n")
         self.process = self.world.spawn("haproxy", "-db", "-f", self._config(text))
@@ -109,13 +117,21 @@ class Haproxy(Peer):
     def metered(self):
         return self.raw(self.world.tls)
 
+    def fresh(self):
+        return self.raw("fresh")
+
 
 class Nginx(Peer):
     """Terminates TLS and encrypts again, connections to the provider kept, nothing buffered."""
     name = "nginx"
 
     def start(self):
-        self.port = free_port()
+        self.port, self.fresh_port = free_port(), free_port()
+        common = f"""
+    ssl_certificate {self.world.cert}; ssl_certificate_key {self.world.key};
+    ssl_session_cache off; ssl_session_tickets off;"""
+        location = f"""
+      proxy_http_version 1.1; proxy_set_header Host {worlds.NAME}; proxy_ssl_session_reuse off;"""
         text = f"""
 daemon off; master_process off; worker_processes 1; pid {self.folder}/pid;
 error_log {self.folder}/error.log;
@@ -127,12 +143,13 @@ http {{
   keepalive_requests 1000000;
   upstream provider {{ server 127.0.0.1:{self.world.tls}; keepalive 1024; }}
   server {{
-    listen 127.0.0.1:{self.port} ssl;
-    ssl_certificate {self.world.cert}; ssl_certificate_key {self.world.key};
-    ssl_session_cache off; ssl_session_tickets off;
-    location / {{
-      proxy_pass https://provider; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header Host {worlds.NAME}; proxy_ssl_session_reuse off;
+    listen 127.0.0.1:{self.port} ssl; {common}
+    location / {{ proxy_pass https://provider; proxy_set_header Connection ""; {location}
+    }}
+  }}
+  server {{
+    listen 127.0.0.1:{self.fresh_port} ssl; {common}
+    location / {{ proxy_pass https://127.0.0.1:{self.world.tls}; {location}
     }}
   }}
 }}
@@ -142,6 +159,9 @@ http {{
 
     def metered(self):
         return ["--way", "direct", "--dial", self.port]
+
+    def fresh(self):
+        return ["--way", "direct", "--dial", self.fresh_port]
 
 
 class Squid(Peer):

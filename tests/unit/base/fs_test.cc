@@ -1,4 +1,3 @@
-#include "common/base/fleeting_file.h"
 #include "common/base/fs.h"
 
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "common/base/fleeting_file.h"
 #include "tests/support/temp_folder.h"
 
 namespace hm {
