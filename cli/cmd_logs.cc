@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <string_view>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/log_lines.h"
@@ -25,6 +27,7 @@ struct Source {
 struct Line {
   std::string at;  // sorts as text: ISO 8601 UTC
   std::string text;
+  size_t place = 0;  // among those that were read; decides where the times are the same
 };
 
 uint64_t inode_of(const std::filesystem::path& file) {
@@ -41,15 +44,20 @@ std::streamoff read_lines(const std::filesystem::path& file, std::streamoff from
   for (std::string text; std::getline(stream, text);) {
     if (stream.eof()) break;  // half a line: the rest is on its way
     from += static_cast<std::streamoff>(text.size()) + 1;
-    Line line{log_field(text, "at"), std::move(text)};
+    Line line{log_field(text, "at"), std::move(text), into.size()};
     if (line.at < since) continue;
     into.push_back(std::move(line));
   }
   return from;
 }
 
+void sort(std::vector<Line>& lines) {
+  std::ranges::sort(
+      lines, {}, [](const Line& line) { return std::pair(std::string_view(line.at), line.place); });
+}
+
 void print(Context& context, std::vector<Line>& lines) {
-  std::ranges::stable_sort(lines, {}, &Line::at);
+  sort(lines);
   for (const Line& line : lines) *context.out << line.text << '\n';
   context.out->flush();
   lines.clear();
@@ -110,7 +118,7 @@ int run(Context& context, const Flags& flags) {
                  << " yet; nothing has run with this home.\n";
     return kNotWell;
   }
-  std::ranges::stable_sort(lines, {}, &Line::at);
+  sort(lines);
   if (since.empty() && lines.size() > kUsualLines)
     lines.erase(lines.begin(), lines.end() - kUsualLines);
   print(context, lines);

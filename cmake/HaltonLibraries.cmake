@@ -1,3 +1,26 @@
+# With HM_PRECOMPILE the standard headers that everybody includes are read once per build, not once per
+# file. Only for the sanitizer builds: the g++ builds prove that each file includes what it uses.
+set(HM_COMMON_HEADERS <algorithm> <array> <charconv> <chrono> <cstdint> <expected> <filesystem>
+    <functional> <map> <memory> <optional> <span> <string> <string_view> <utility> <vector>)
+function(hm_precompiled name)
+  if(NOT HM_PRECOMPILE)
+    return()
+  endif()
+  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/precompiled/${name}.cc" CONTENT "")
+  add_library(${name} OBJECT "${CMAKE_BINARY_DIR}/precompiled/${name}.cc")
+  target_link_libraries(${name} PRIVATE hm_flags)
+  target_precompile_headers(${name} PRIVATE ${HM_COMMON_HEADERS} ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")  # the same headers are the same file, for ccache
+    target_compile_options(${name} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
+endfunction()
+function(hm_reuse_precompiled target from)
+  if(HM_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM ${from})
+  endif()
+endfunction()
+
+
 # hm_library(NAME FOLDER LINK ...): every .cc of one folder (not of its subfolders) but main.cc is a
 # static library. A folder that holds headers only becomes an interface library.
 function(hm_library name folder)
@@ -8,6 +31,7 @@ function(hm_library name folder)
     add_library(${name} STATIC ${sources})
     target_include_directories(${name} PUBLIC "${CMAKE_SOURCE_DIR}")
     target_link_libraries(${name} ${ARG_LINK} PRIVATE hm_flags)
+    hm_reuse_precompiled(${name} hm_precompiled_headers)
   else()
     add_library(${name} INTERFACE)
     target_include_directories(${name} INTERFACE "${CMAKE_SOURCE_DIR}")
@@ -37,13 +61,8 @@ function(hm_unit_tests folder)
   endif()
   add_executable(unit_${folder} ${sources})
   target_include_directories(unit_${folder} PRIVATE "${CMAKE_SOURCE_DIR}")
-  if(HM_SANITIZE)
-    # What is under test is optimised; optimising the tests' own macros takes minutes.
-    target_compile_options(unit_${folder} PRIVATE -O0)
-    if(HM_FUZZ)
-      target_compile_options(unit_${folder} PRIVATE -fno-sanitize=fuzzer-no-link)
-    endif()
-  endif()
+  target_compile_options(unit_${folder} PRIVATE ${HM_TEST_OPTIONS})
+  hm_reuse_precompiled(unit_${folder} hm_precompiled_tests)
   # The path of the checkout only where it is used: everything else is then the same object in every
   # checkout, and a compiler cache may share it.
   foreach(source ${sources})

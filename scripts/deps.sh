@@ -22,7 +22,7 @@ packages_of() {
       ;;
     test)
       echo catch2 clang-19 libclang-rt-19-dev clang-format-19 llvm-19 nodejs npm python3-pytest \
-        python3-requests python3-httpx python3-certifi python3-h2 python3-brotli \
+        python3-pytest-xdist python3-requests python3-httpx python3-certifi python3-h2 python3-brotli \
         python3-zstandard nghttp2-client nghttp2-server sqlite3 binutils git procps systemd \
         util-linux valgrind zsh fish
       ;;

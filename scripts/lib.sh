@@ -64,6 +64,9 @@ run_step() {
 # The end of the last step's log, indented.
 show_log() { tail -n "${1:-40}" "$LOG" | sed 's/^/    /'; }
 
+# What ccache needs to keep objects that were made with precompiled headers.
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}
+
 # configure_and_build PRESET [TARGET...]
 configure_and_build() {
   local preset=$1
