@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import struct
+import tempfile
 import threading
 import time
 
@@ -48,7 +49,9 @@ class Supervisor:
         self._heard = 0.0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._path = pair.folder / f"{program}.notify"
+        # Not in the pair's folder: an address of 108 bytes holds no long path.
+        self._folder = tempfile.TemporaryDirectory(prefix="hm-notify-")
+        self._path = pathlib.Path(self._folder.name) / program
         self._socket.bind(str(self._path))
         self._closing = False
         threading.Thread(target=self._listen, daemon=True).start()
@@ -101,7 +104,7 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self._drop_store()
-        self._path.unlink(missing_ok=True)
+        self._folder.cleanup()
 
     def __enter__(self):
         return self if self.main else self.start()
