@@ -54,9 +54,11 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version,
       pulse_(loop_,
              [this] {
                notify::send("WATCHDOG=1");
+               keep_ledger();
                check_drained();
              }),
-      drain_limit_(loop_, [this] { loop_.stop(); }) {
+      drain_limit_(loop_, [this] { loop_.stop(); }),
+      ledger_work_(loop_) {
   dial_options_.wait_for_descriptors = true;
   dial_options_.is_own_port = [this](uint16_t port) {
     return port == context_.edge_port || port == knocker_.port() || port == knocker_.api_port();
@@ -95,7 +97,10 @@ Result<uint16_t> EdgeApp::start() {
   mine.edge_port = *port;
   if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
     log::warn("edge.ports_file").with("file", place_.ports_file.string()).with(written.error());
-  if (const auto ledger = ledger_.keep_in(home_.root(), clock_.wall_us()); !ledger)
+  static_cast<void>(
+      ensure_dir(place_.edge_socket.parent_path()));  // else it is made with the socket
+  if (const auto ledger = ledger_.keep_in(lasting_folders(home_, place_), clock_.wall_us());
+      !ledger)
     log::warn("edge.ledger_in_memory").with("folder", home_.root().string()).with(ledger.error());
   if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
   // Both accept from the same socket until here; from here on calls are ours.
@@ -124,6 +129,20 @@ Result<uint16_t> EdgeApp::start() {
       .with("took_us", clock_.steady_us() - started_us_);
   notify::send("READY=1", 2000);
   return port;
+}
+
+// While no disk had room the ledger is in memory: as soon as there is a file it goes on there.
+void EdgeApp::keep_ledger() {
+  if (ledger_.survives() || ledger_work_.busy()) return;
+  ledger_work_.start<Result<wire::MissFile>>(
+      [folders = lasting_folders(home_, place_)] {
+        return wire::MissFile::make(folders, wire::MissFile::Kind::edge);
+      },
+      [this](Result<wire::MissFile> file) {
+        if (!file || !file->survives()) return;
+        ledger_.move_to(std::move(*file));
+        log::info("edge.ledger_kept").with("calls", ledger_.calls());
+      });
 }
 
 int EdgeApp::run() {

@@ -14,6 +14,7 @@
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
 #include "common/net/tcp_listener.h"
+#include "common/net/work.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
 #include "common/setup/process.h"
@@ -44,6 +45,7 @@ class EdgeApp final : private Call::Owner {
   void on_call_over(uint64_t id) override;
   void accept_again();
   void check_drained();
+  void keep_ledger();
   [[nodiscard]] std::string answer(std::string_view line);
   [[nodiscard]] std::string status_answer() const;
   [[nodiscard]] std::string ledger_answer();
@@ -71,6 +73,7 @@ class EdgeApp final : private Call::Owner {
   net::FdWatch lifeline_;
   net::Timer pulse_;
   net::Timer drain_limit_;
+  net::Work ledger_work_;
   std::unique_ptr<net::SignalWatch> on_term_;
   std::unique_ptr<net::SignalWatch> on_int_;
   std::map<uint64_t, std::unique_ptr<Call>> calls_;

@@ -1,51 +1,27 @@
 // What the edge says on its control socket. Part of EdgeApp.
 #include <unistd.h>
 
-#include <charconv>
 #include <string>
 
 #include "common/base/counters.h"
-#include "common/base/log.h"
 #include "common/base/process_memory.h"
+#include "common/wire/control_common.h"
 #include "common/wire/control_message.h"
 #include "edge/edge_app.h"
 
 namespace hm::edge {
-namespace {
-
-int64_t number(const std::string& argument) {
-  int64_t value = 0;
-  const size_t digits = argument.find('=') + 1;  // npos + 1 is 0
-  std::from_chars(argument.data() + digits, argument.data() + argument.size(), value);
-  return value;
-}
-
-}  // namespace
 
 std::string EdgeApp::answer(std::string_view line) {
   const auto request = wire::parse_control_request(line);
   if (!request)
     return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
   const std::string& verb = request->verb;
-  const std::string argument = request->arguments.empty() ? "" : request->arguments[0];
   std::string fine = wire::ControlAnswer().add("ok", 1).text();
-  if (verb == "ping") return fine;
+  if (auto common = wire::answer_common(*request)) return *common;
   if (verb == "status" || verb == "doctor") return status_answer();
   if (verb == "ledger") return ledger_answer();
-  if (verb == "ledger-ack") {  // "ledger-ack 17" or "ledger-ack upto=17"
-    ledger_.acknowledge(number(argument));
-    return fine;
-  }
-  if (verb == "counters") {
-    wire::ControlAnswer all;
-    for (const auto& [name, value] : counters::snapshot()) all.add(name, value);
-    return all.text();
-  }
-  if (verb == "log-level") {
-    log::Level level = log::Level::info;
-    if (!log::parse_level(argument, level))
-      return wire::ControlAnswer::error("log-level wants debug, info, warn or error");
-    log::set_level(level);
+  if (verb == "ledger-ack") {
+    ledger_.acknowledge(wire::number_of(*request));
     return fine;
   }
   if (verb == "drain") {
@@ -58,11 +34,11 @@ std::string EdgeApp::answer(std::string_view line) {
     return wire::ControlAnswer::error("this edge is not leaving; stop it first");
   }
   if (verb == "leaving") {  // an interceptor takes no new call: "leaving PID"
-    knocker_.on_leaving(number(argument));
+    knocker_.on_leaving(wire::number_of(*request));
     return fine;
   }
   if (verb == "ending") {  // it ends, and has written down what it knows: "ending PID"
-    watch_.ending(number(argument));
+    watch_.ending(wire::number_of(*request));
     return fine;
   }
   if (verb == "reload")

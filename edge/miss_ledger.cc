@@ -18,8 +18,8 @@ MissLedger::MissLedger() : origin_(random_number()) {
   for (size_t slot = kMaxEntries; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
-Result<void> MissLedger::keep_in(const std::filesystem::path& folder, int64_t now_us) {
-  auto file = wire::MissFile::take_or_make(folder);
+Result<void> MissLedger::keep_in(const Folders& folders, int64_t now_us) {
+  auto file = wire::MissFile::take_or_make(folders);
   if (!file) return std::unexpected(file.error());
   file_ = std::move(*file);
   file_.recover(now_us);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "common/wire/miss.h"
@@ -30,7 +31,9 @@ class MissLedger {
 
   MissLedger();
   // From now on in a file; what a dead edge left there is taken over. Before the first entry.
-  [[nodiscard]] Result<void> keep_in(const std::filesystem::path& folder, int64_t now_us);
+  [[nodiscard]] Result<void> keep_in(const Folders& folders, int64_t now_us);
+  // There was no room, and now there is a file: what is entered goes on in it.
+  void move_to(wire::MissFile fresh) { file_.move_to(std::move(fresh)); }
 
   void add(const Miss& miss) { complete(kNone, miss); }  // a call that is over
   [[nodiscard]] Entry begin(const Miss& miss);           // one that begins; kNone: not entered yet

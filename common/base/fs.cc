@@ -78,6 +78,10 @@ RunPlace RunPlace::in_folder(const std::filesystem::path& folder) {
   return {folder / "edge.sock", folder / "daemon.sock", folder / "effective-ports.json"};
 }
 
+Folders lasting_folders(const Home& home, const RunPlace& place) {
+  return {home.root(), place.edge_socket.parent_path()};
+}
+
 Result<void> ensure_dir(const std::filesystem::path& path, mode_t mode) {
   struct stat info{};
   if (::stat(path.c_str(), &info) == 0) {

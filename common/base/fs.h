@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/result.h"
 
@@ -57,6 +58,11 @@ struct RunPlace {
   [[nodiscard]] static RunPlace usual(const Home& home);
   [[nodiscard]] static RunPlace in_folder(const std::filesystem::path& folder);
 };
+
+// Where files are kept that must outlive their process: the home, and, when its disk takes nothing,
+// the run folder, which mostly lies in memory.
+using Folders = std::vector<std::filesystem::path>;
+[[nodiscard]] Folders lasting_folders(const Home& home, const RunPlace& place);
 
 // Creates the folder and its parents; the folder itself gets `mode` when it is new.
 [[nodiscard]] Result<void> ensure_dir(const std::filesystem::path& path, mode_t mode = 0700);

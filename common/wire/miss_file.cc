@@ -212,7 +212,17 @@ Result<MissFile> MissFile::take(const std::filesystem::path& path) {
   return file;
 }
 
-Result<MissFile> MissFile::make(const std::filesystem::path& folder, Kind kind) {
+Result<MissFile> MissFile::make(const Folders& folders, Kind kind) {
+  Result<MissFile> made = fail(Code::not_found, "miss_file.folder");
+  for (const std::filesystem::path& folder : folders) {
+    auto attempt = make_in(folder, kind);
+    if (attempt) return attempt;
+    if (&folder == folders.data()) made = std::unexpected(attempt.error());  // of the usual place
+  }
+  return made;
+}
+
+Result<MissFile> MissFile::make_in(const std::filesystem::path& folder, Kind kind) {
   for (int attempt = 0;; ++attempt) {
     const std::filesystem::path path =
         folder / (std::string(prefix(kind)) + std::to_string(::getpid()) + "." +
@@ -233,14 +243,15 @@ Result<MissFile> MissFile::make(const std::filesystem::path& folder, Kind kind) 
   }
 }
 
-std::vector<MissFile> MissFile::take_dead(const std::filesystem::path& folder, Kind kind,
-                                          size_t most) {
+std::vector<MissFile> MissFile::take_dead(const Folders& folders, Kind kind, size_t most) {
   std::vector<std::filesystem::path> paths;
   std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with(prefix(kind)) && !name.ends_with(kBad)) paths.push_back(it->path());
+  for (const std::filesystem::path& folder : folders) {
+    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+         it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      if (name.starts_with(prefix(kind)) && !name.ends_with(kBad)) paths.push_back(it->path());
+    }
   }
   std::vector<MissFile> files;
   for (const auto& path : paths) {
@@ -256,9 +267,9 @@ std::vector<MissFile> MissFile::take_dead(const std::filesystem::path& folder, K
   return files;
 }
 
-Result<MissFile> MissFile::take_or_make(const std::filesystem::path& folder) {
-  auto dead = take_dead(folder, Kind::edge, 1);
-  if (dead.empty()) return make(folder, Kind::edge);
+Result<MissFile> MissFile::take_or_make(const Folders& folders) {
+  auto dead = take_dead(folders, Kind::edge, 1);
+  if (dead.empty()) return make(folders, Kind::edge);
   watch(dead.front().layout_, sizeof(Layout));
   return std::move(dead.front());
 }
@@ -308,6 +319,15 @@ void MissFile::apply_merge() {
     file.slots[file.from].set_state(MissSlot::free);
   }
   std::atomic_ref(file.merging).store(0, std::memory_order_release);
+}
+
+void MissFile::move_to(MissFile fresh) {
+  // Slot by slot, free ones untouched: 2 MiB of a file's fresh pages would be made on the loop.
+  for (size_t i = 0; i < kSlots; ++i) {
+    if (layout_->slots[i].state != MissSlot::free)
+      std::memcpy(&fresh.layout_->slots[i], &layout_->slots[i], sizeof(MissSlot));
+  }
+  std::swap(*this, fresh);
 }
 
 void MissFile::remove() {

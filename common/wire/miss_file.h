@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/fs.h"
 #include "common/base/result.h"
 #include "common/wire/miss.h"
 
@@ -61,15 +62,15 @@ class MissFile {
   static constexpr size_t kSlots = 4096;
   enum class Kind : uint8_t { edge, daemon };
 
-  // Plain memory, lost with the process: when the home cannot be written.
+  // Plain memory, lost with the process: when no folder can be written.
   MissFile();
-  // Blocks shortly, as the other two do.
-  [[nodiscard]] static Result<MissFile> make(const std::filesystem::path& folder, Kind kind);
+  // In the first folder that has room. Blocks shortly, as the other two do.
+  [[nodiscard]] static Result<MissFile> make(const Folders& folders, Kind kind);
   // The file of a dead edge, entries and all, else a new one.
-  [[nodiscard]] static Result<MissFile> take_or_make(const std::filesystem::path& folder);
-  // Files in the folder whose process is dead, locked. Files that are none are renamed *.bad.
-  [[nodiscard]] static std::vector<MissFile> take_dead(const std::filesystem::path& folder,
-                                                       Kind kind, size_t most);
+  [[nodiscard]] static Result<MissFile> take_or_make(const Folders& folders);
+  // Files in the folders whose process is dead, locked. Files that are none are renamed *.bad.
+  [[nodiscard]] static std::vector<MissFile> take_dead(const Folders& folders, Kind kind,
+                                                       size_t most);
   ~MissFile();
   MissFile(MissFile&& other) noexcept;
   MissFile& operator=(MissFile&& other) noexcept;
@@ -83,10 +84,13 @@ class MissFile {
   // `into` gets `sum`'s numbers and `from` becomes free, both or neither.
   void merge(size_t into, size_t from, const Miss& sum);
   void remove();  // the file is needed no more
+  // All entries go on in `fresh`, which must be a new file; this one is plain memory afterwards.
+  void move_to(MissFile fresh);
 
  private:
   struct Layout;
   MissFile(std::filesystem::path path, int fd, Layout* layout);
+  static Result<MissFile> make_in(const std::filesystem::path& folder, Kind kind);
   static Result<MissFile> take(const std::filesystem::path& path);
   void apply_merge();
 

@@ -16,6 +16,7 @@ namespace hm {
 namespace {
 
 constexpr int kNextPorts = 20;
+constexpr int64_t kAgainMs = 1000;
 constexpr std::string_view kPurpose = "intercept";
 constexpr std::string_view kApiPurpose = "api";
 constexpr std::string_view kApi6Purpose = "api6";
@@ -136,8 +137,12 @@ bool InterceptorApp::Parts::listen() {
   tags.default_project = config.tagging.default_project;
   attributor = std::make_unique<attribution::Attributor>(loop, tags);
   flights = std::make_unique<relay::FlightLog>(progress());
-  if (const auto mapped = flights->keep_in(home.root()); !mapped)
+  static_cast<void>(ensure_dir(place.daemon_socket.parent_path()));  // else made with the socket
+  if (const auto mapped = flights->keep_in(lasting_folders(home, place)); !mapped) {
     log::warn("daemon.flights_in_memory").with("folder", home.root().string()).with(mapped.error());
+    flights_timer = std::make_unique<net::Timer>(loop, [this] { keep_flights(); });
+    flights_timer->start_repeating(kAgainMs);
+  }
   relay::RelayLimits limits;
   limits.max_sessions = most_sessions;
   limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
@@ -182,6 +187,21 @@ bool InterceptorApp::Parts::listen() {
                           " holds the port; the edge finds the new one by itself");
   }
   return true;
+}
+
+// No disk had room: as soon as there is a file the log of flights goes on there.
+void InterceptorApp::Parts::keep_flights() {
+  if (flights_work == nullptr) flights_work = std::make_unique<net::Work>(loop);
+  flights_work->start<Result<wire::MissFile>>(
+      [folders = lasting_folders(home, place)] {
+        return wire::MissFile::make(folders, wire::MissFile::Kind::daemon);
+      },
+      [this](Result<wire::MissFile> file) {
+        if (!file || !file->survives()) return;
+        flights_timer->stop();
+        flights->move_to(std::move(*file));
+        log::info("daemon.flights_kept");
+      });
 }
 
 void InterceptorApp::Parts::start_api() {
@@ -272,7 +292,8 @@ int InterceptorApp::run() {
         .with(written.error());
   app.open_control();
   app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.clock, app.place.edge_socket,
-                                                        app.home.root(), app.queue, app.progress());
+                                                        lasting_folders(app.home, app.place),
+                                                        app.queue, app.progress());
   app.ledger->start();
   app.watch_signals();
   app.departure.start();

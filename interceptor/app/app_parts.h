@@ -63,6 +63,7 @@ struct InterceptorApp::Parts {
   void warn_of_config(std::string text);
   [[nodiscard]] relay::StoreProgress progress();
   [[nodiscard]] bool listen();
+  void keep_flights();
   void start_api();
   void open_control();
   void watch_signals();
@@ -122,6 +123,8 @@ struct InterceptorApp::Parts {
   RelayHeartbeat heartbeat;
   std::unique_ptr<api::ApiThread> api;
   std::unique_ptr<net::Work> rates_work;
+  std::unique_ptr<net::Work> flights_work;
+  std::unique_ptr<net::Timer> flights_timer;
   std::unique_ptr<net::SignalWatch> on_term;
   std::unique_ptr<net::SignalWatch> on_int;
   std::unique_ptr<net::FdWatch> lifeline;

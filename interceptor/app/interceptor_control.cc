@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "common/base/counters.h"
-#include "common/base/log.h"
 #include "common/base/process_memory.h"
+#include "common/wire/control_common.h"
 #include "common/wire/control_message.h"
 #include "interceptor/tls/ca_store.h"
 
@@ -75,20 +75,8 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
     return wire::ControlAnswer::error("not understood; send \"hm/1 status\" or another request");
   const std::string& verb = request->verb;
   std::string ok = wire::ControlAnswer().add("ok", 1).text();
-  if (verb == "ping") return ok;
+  if (auto common = wire::answer_common(*request)) return *common;
   if (verb == "status" || verb == "doctor") return status_answer(facts);
-  if (verb == "counters") {
-    wire::ControlAnswer all;
-    for (const auto& [name, value] : counters::snapshot()) all.add(name, value);
-    return all.text();
-  }
-  if (verb == "log-level") {
-    log::Level level = log::Level::info;
-    if (request->arguments.empty() || !log::parse_level(request->arguments[0], level))
-      return wire::ControlAnswer::error("log-level wants debug, info, warn or error");
-    log::set_level(level);
-    return ok;
-  }
   if (verb == "drain") {
     facts.drain();
     return ok;

@@ -9,8 +9,8 @@ FlightLog::FlightLog(StoreProgress progress)
   for (size_t slot = wire::MissFile::kSlots; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
-Result<void> FlightLog::keep_in(const std::filesystem::path& folder) {
-  auto file = wire::MissFile::make(folder, wire::MissFile::Kind::daemon);
+Result<void> FlightLog::keep_in(const Folders& folders) {
+  auto file = wire::MissFile::make(folders, wire::MissFile::Kind::daemon);
   if (!file) return std::unexpected(file.error());
   file_ = std::move(*file);
   return {};

@@ -31,7 +31,9 @@ class FlightLog {
   static constexpr Entry kNone = SIZE_MAX;
 
   explicit FlightLog(StoreProgress progress);
-  [[nodiscard]] Result<void> keep_in(const std::filesystem::path& folder);
+  [[nodiscard]] Result<void> keep_in(const Folders& folders);
+  // There was no room, and now there is a file: what is under way goes on in it.
+  void move_to(wire::MissFile fresh) { file_.move_to(std::move(fresh)); }
 
   [[nodiscard]] Entry begin(const std::string& host, const std::string& call_id, int64_t port,
                             int64_t at_us);
@@ -41,6 +43,7 @@ class FlightLog {
   void close();  // the process ends in order: the file goes unless it is still needed
 
   [[nodiscard]] size_t entries() const { return used_; }
+  [[nodiscard]] bool survives() const { return file_.survives(); }  // the end of the process
 
  private:
   void sweep();

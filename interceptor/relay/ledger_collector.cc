@@ -45,8 +45,8 @@ struct LedgerCollector::Files {
   std::vector<wire::MissFile> files;
   std::vector<MissRecord> misses;
 
-  void take(const std::filesystem::path& home, wire::MissFile::Kind kind, int64_t now_us) {
-    for (wire::MissFile& file : wire::MissFile::take_dead(home, kind, kMostFiles)) {
+  void take(const Folders& folders, wire::MissFile::Kind kind, int64_t now_us) {
+    for (wire::MissFile& file : wire::MissFile::take_dead(folders, kind, kMostFiles)) {
       const size_t before = misses.size();
       if (kind == wire::MissFile::Kind::edge) file.recover(now_us);
       for (const wire::MissSlot& slot : file.slots()) {
@@ -69,11 +69,11 @@ struct LedgerCollector::Files {
 };
 
 LedgerCollector::LedgerCollector(net::Loop& loop, const Clock& clock,
-                                 std::filesystem::path edge_socket, std::filesystem::path home,
+                                 std::filesystem::path edge_socket, Folders folders,
                                  RecordSink& sink, StoreProgress progress)
     : clock_(clock),
       edge_socket_(std::move(edge_socket)),
-      home_(std::move(home)),
+      folders_(std::move(folders)),
       sink_(sink),
       progress_(std::move(progress)),
       request_(loop),
@@ -157,11 +157,11 @@ void LedgerCollector::look_for_files() {
   if (look_.busy() || remove_.busy() || files_ != nullptr) return;
   looked_at_us_ = clock_.steady_us();
   look_.start<std::shared_ptr<Files>>(
-      [home = home_, now_us = clock_.wall_us()] {
+      [folders = folders_, now_us = clock_.wall_us()] {
         auto found = std::make_shared<Files>();
         // What an interceptor had under way first: the edge's word on it depends on that.
-        found->take(home, wire::MissFile::Kind::daemon, now_us);
-        found->take(home, wire::MissFile::Kind::edge, now_us);
+        found->take(folders, wire::MissFile::Kind::daemon, now_us);
+        found->take(folders, wire::MissFile::Kind::edge, now_us);
         return found;
       },
       [this](std::shared_ptr<Files> files) { on_files(std::move(files)); });

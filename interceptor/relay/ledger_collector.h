@@ -1,7 +1,7 @@
 // Takes over the edge's miss ledger once a second: what went past the meter while it was ill
 // becomes rows of table `misses`. An entry is acknowledged when the store has it safe, so that it
 // is lost with neither process; one that comes twice is told by its name (source, sequence). The
-// files that dead edges and interceptors left in the home folder are taken over first, and now and
+// files that dead edges and interceptors left in the folders are taken over first, and now and
 // then, by a job on the pool.
 // Relay-loop thread.
 #pragma once
@@ -22,7 +22,7 @@ namespace hm::relay {
 class LedgerCollector {
  public:
   LedgerCollector(net::Loop& loop, const Clock& clock, std::filesystem::path edge_socket,
-                  std::filesystem::path home, RecordSink& sink, StoreProgress progress);
+                  Folders folders, RecordSink& sink, StoreProgress progress);
   ~LedgerCollector();
 
   void start();
@@ -42,7 +42,7 @@ class LedgerCollector {
 
   const Clock& clock_;
   const std::filesystem::path edge_socket_;
-  const std::filesystem::path home_;
+  const Folders folders_;
   RecordSink& sink_;
   const StoreProgress progress_;
   net::ControlRequest request_;

@@ -39,7 +39,7 @@ std::map<std::string, int64_t> left_in(const std::filesystem::path& folder) {
   const Folder copy;
   std::filesystem::copy(folder, copy.path);
   std::map<std::string, int64_t> left;
-  for (MissFile& file : MissFile::take_dead(copy.path, MissFile::Kind::daemon, 16))
+  for (MissFile& file : MissFile::take_dead({copy.path}, MissFile::Kind::daemon, 16))
     for (const MissSlot& slot : file.slots())
       if (slot.state == MissSlot::open && slot.whole()) left[slot.call()] = slot.count;
   return left;
@@ -52,7 +52,7 @@ TEST_CASE("a connection stays in the log until its rows are safe") {
   Store store;
   {
     FlightLog log(store.progress());
-    REQUIRE(log.keep_in(folder.path));
+    REQUIRE(log.keep_in({folder.path}));
     const auto first = log.begin("api.openai.com", "call-1", 50'000, 5);
     const auto second = log.begin("api.openai.com", "call-2", 50'001, 6);
     log.note(first, 2);
@@ -94,7 +94,7 @@ TEST_CASE("a session notes what it has begun, as long as that has no safe row") 
   const Folder folder;
   Store store;
   FlightLog log(store.progress());
-  REQUIRE(log.keep_in(folder.path));
+  REQUIRE(log.keep_in({folder.path}));
   World world;
   world.context->flights = &log;
   const auto begun = [&] {
@@ -127,10 +127,10 @@ TEST_CASE("what dead processes left is taken over once, and goes when it is safe
   Store store;
   {
     FlightLog log(store.progress());
-    REQUIRE(log.keep_in(folder.path));
+    REQUIRE(log.keep_in({folder.path}));
     log.note(log.begin("api.openai.com", "idle", 1, 5), 0);
     log.note(log.begin("api.openai.com", "busy", 1, 5), 3);
-    auto edge = MissFile::take_or_make(folder.path);
+    auto edge = MissFile::take_or_make({folder.path});
     REQUIRE(edge);
     wire::Miss miss;
     miss.origin = 0xe;
@@ -143,7 +143,7 @@ TEST_CASE("what dead processes left is taken over once, and goes when it is safe
   }
   net::Loop loop;
   Rows rows;
-  LedgerCollector collector(loop, system_clock(), folder.path / "edge.sock", folder.path, rows,
+  LedgerCollector collector(loop, system_clock(), folder.path / "edge.sock", {folder.path}, rows,
                             store.progress());
   store.pushed = 3;
   collector.start();

@@ -57,7 +57,7 @@ std::vector<Miss> entries(MissFile& file) {
 
 // A file with `count` entries of an edge that is gone.
 void leave(const Folder& folder, int64_t count) {
-  auto file = MissFile::take_or_make(folder.path);
+  auto file = MissFile::take_or_make({folder.path});
   REQUIRE(file);
   CHECK(file->survives());
   for (int64_t i = 0; i < count; ++i)
@@ -110,7 +110,7 @@ TEST_CASE("kill -9: what was entered is there, what was open is marked") {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    auto file = MissFile::take_or_make(folder.path);
+    auto file = MissFile::take_or_make({folder.path});
     if (!file) ::_exit(1);
     file->slots()[0].fill(miss(0), MissSlot::done);
     file->slots()[1].fill(miss(1), MissSlot::open);
@@ -124,7 +124,7 @@ TEST_CASE("kill -9: what was entered is there, what was open is marked") {
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   REQUIRE(WIFSIGNALED(status));
-  auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+  auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
   REQUIRE(files.size() == 1);
   files[0].recover(5);
   files[0].recover(6);  // once more changes nothing
@@ -147,11 +147,11 @@ TEST_CASE("kill -9: what was entered is there, what was open is marked") {
 
 TEST_CASE("the file of a living edge is nobody else's") {
   const Folder folder;
-  auto mine = MissFile::take_or_make(folder.path);
+  auto mine = MissFile::take_or_make({folder.path});
   REQUIRE(mine);
   mine->slots()[0].fill(miss(0), MissSlot::done);
-  CHECK(MissFile::take_dead(folder.path, MissFile::Kind::edge, 16).empty());
-  auto second = MissFile::take_or_make(folder.path);  // a successor beside a draining edge
+  CHECK(MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16).empty());
+  auto second = MissFile::take_or_make({folder.path});  // a successor beside a draining edge
   REQUIRE(second);
   CHECK(entries(*second).empty());
   CHECK(entries(*mine).size() == 1);
@@ -159,11 +159,49 @@ TEST_CASE("the file of a living edge is nobody else's") {
 
 TEST_CASE("a place that cannot be written: an error, and plain memory serves") {
   const Folder folder;
-  CHECK_FALSE(MissFile::take_or_make(folder.path / "nowhere"));
+  CHECK_FALSE(MissFile::take_or_make({folder.path / "nowhere"}));
   MissFile memory;
   CHECK_FALSE(memory.survives());
   memory.slots()[4095].fill(miss(1), MissSlot::done);
   CHECK(entries(memory).size() == 1);
+}
+
+TEST_CASE(
+    "where the first folder takes nothing the next one serves, and is looked through as well") {
+  const Folder folder;
+  const Folders folders{folder.path / "full", folder.path};
+  {
+    auto file = MissFile::take_or_make(folders);
+    REQUIRE(file);
+    CHECK(file->survives());
+    file->slots()[0].fill(miss(0), MissSlot::done);
+  }
+  CHECK(MissFile::take_dead(folders, MissFile::Kind::edge, 16).size() == 1);
+  auto next = MissFile::take_or_make(folders);
+  REQUIRE(next);
+  CHECK(entries(*next).size() == 1);
+}
+
+TEST_CASE("what was entered in memory goes on in a file, as soon as there is one") {
+  const Folder folder;
+  {
+    MissFile file;
+    file.slots()[0].fill(miss(0), MissSlot::done);
+    file.slots()[7].fill(miss(1), MissSlot::open);
+    auto fresh = MissFile::make({folder.path}, MissFile::Kind::edge);
+    REQUIRE(fresh);
+    file.move_to(std::move(*fresh));
+    CHECK(file.survives());
+    file.slots()[8].fill(miss(2), MissSlot::done);
+  }
+  auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
+  REQUIRE(files.size() == 1);
+  files[0].recover(5);
+  const auto list = entries(files[0]);
+  REQUIRE(list.size() == 3);
+  CHECK(list[0].call_id == "call-0");
+  CHECK(list[1].reason == "edge_lost");
+  CHECK(list[2].call_id == "call-2");
 }
 
 TEST_CASE("a file that was cut keeps what is in front of the cut") {
@@ -173,7 +211,7 @@ TEST_CASE("a file that was cut keeps what is in front of the cut") {
     const Folder folder;
     leave(folder, kCount);
     std::filesystem::resize_file(folder.only_file(), static_cast<uintmax_t>(size));
-    auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+    auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
     REQUIRE(files.size() == 1);
     files[0].recover(5);
     const int64_t whole = std::max<int64_t>(0, (size - kFirstSlot) / 512);
@@ -189,13 +227,13 @@ TEST_CASE("rubbish: another file is put aside, a damaged entry is counted as tha
   leave(folder, 3);
   SECTION("in the head") {
     poke(folder.only_file(), 0, "garbage!");
-    CHECK(MissFile::take_dead(folder.path, MissFile::Kind::edge, 16).empty());
+    CHECK(MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16).empty());
     CHECK(folder.only_file().string().ends_with(".bad"));
-    CHECK(MissFile::take_dead(folder.path, MissFile::Kind::edge, 16).empty());
+    CHECK(MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16).empty());
   }
   SECTION("in an entry") {
     poke(folder.only_file(), kFirstSlot + 512 + 60, "\xff\xfe\xfd");
-    auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+    auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
     REQUIRE(files.size() == 1);
     files[0].recover(5);
     const auto list = entries(files[0]);
@@ -206,14 +244,14 @@ TEST_CASE("rubbish: another file is put aside, a damaged entry is counted as tha
   }
   SECTION("in a state") {
     poke(folder.only_file(), kFirstSlot, "????");
-    auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+    auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
     REQUIRE(files.size() == 1);
     files[0].recover(5);
     CHECK(entries(files[0])[0].reason == "ledger_damaged");
   }
   SECTION("in the numbers: they stay numbers") {
     poke(folder.only_file(), kFirstSlot + 376, std::string(32, '\xff'));
-    auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+    auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
     REQUIRE(files.size() == 1);
     files[0].recover(5);
     const auto list = entries(files[0]);
@@ -226,7 +264,7 @@ TEST_CASE("a merge is whole or not at all") {
   const Folder folder;
   leave(folder, 3);
   SECTION("done") {
-    auto file = MissFile::take_or_make(folder.path);
+    auto file = MissFile::take_or_make({folder.path});
     REQUIRE(file);
     Miss sum = miss(0);
     sum.count = 2;
@@ -243,7 +281,7 @@ TEST_CASE("a merge is whole or not at all") {
     std::string note("\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", 16);
     note += std::string("\2\0\0\0\0\0\0\0\x7b\0\0\0\0\0\0\0", 16) + std::string(16, '\0');
     poke(folder.only_file(), 8, note);
-    auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+    auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
     REQUIRE(files.size() == 1);
     files[0].recover(5);
     const auto list = entries(files[0]);
@@ -253,7 +291,7 @@ TEST_CASE("a merge is whole or not at all") {
   }
   SECTION("a note that makes no sense changes nothing") {
     poke(folder.only_file(), 8, std::string("\1\0\0\0\xff\xff\0\0\2\0\0\0", 12));
-    auto files = MissFile::take_dead(folder.path, MissFile::Kind::edge, 16);
+    auto files = MissFile::take_dead({folder.path}, MissFile::Kind::edge, 16);
     REQUIRE(files.size() == 1);
     files[0].recover(5);
     CHECK(entries(files[0]).size() == 3);
@@ -262,7 +300,7 @@ TEST_CASE("a merge is whole or not at all") {
 
 TEST_CASE("somebody cuts the file of a living edge: it lives on, in memory") {
   const Folder folder;
-  auto file = MissFile::take_or_make(folder.path);
+  auto file = MissFile::take_or_make({folder.path});
   REQUIRE(file);
   file->slots()[0].fill(miss(0), MissSlot::done);
   std::filesystem::resize_file(folder.only_file(), 0);

@@ -1,0 +1,19 @@
+// What both processes answer alike on their control sockets.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/wire/control_message.h"
+
+namespace hm::wire {
+
+// ping, counters, log-level; nullopt for any other request.
+[[nodiscard]] std::optional<std::string> answer_common(const ControlRequestLine& request);
+
+// The first argument, empty without; as a number, "17" or "upto=17", 0 when it is none.
+[[nodiscard]] std::string argument_of(const ControlRequestLine& request);
+[[nodiscard]] int64_t number_of(const ControlRequestLine& request);
+
+}  // namespace hm::wire
