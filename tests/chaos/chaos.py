@@ -23,6 +23,7 @@ import load as loads  # noqa: E402
 import origin as origins  # noqa: E402
 import pair as pairs  # noqa: E402
 import reckoning  # noqa: E402
+import routes  # noqa: E402
 import service  # noqa: E402
 
 DISK_MIB = 192
@@ -53,6 +54,7 @@ class Rig:
         self.dns.set(self.ORIGIN_NAME, "addr 127.0.0.1")
         self.dns.set(self.DNS_NAME, "addr 127.0.0.1")
         self.edge_port, internal_port, api_port = free_ports(3)
+        self.doors = {"edge": self.edge_port, "interceptor": internal_port}
         self.write_config({})
         self.process_environment = self.dns.environment
         self.services = {
@@ -79,6 +81,8 @@ class Rig:
     def write_config(self, sections):
         sections = dict(sections)
         sections["edge"] = "connect_timeout_ms = 3000\n" + sections.get("edge", "")
+        # The edge's log tells which connection of the interceptor carries which call.
+        sections["log"] = 'level = "debug"\n' + sections.get("log", "")
         text = "".join(f"[{name}]\n{lines}\n" for name, lines in sections.items())
         origin = f"{self.ORIGIN_NAME}:{self.provider.port}"
         names = {loads.HOST: origin, loads.RAW_HOST: f"{self.ORIGIN_NAME}:{self.echo.port}",
@@ -94,7 +98,7 @@ class Rig:
             (self.home / "config.tmp").rename(self.home / "config.toml")
 
     def full_disk(self):
-        return faults.filled(self.home) if self.mounted else self.dns.disk_full()
+        return faults.filled(self.home) if self.mounted else self.dns.disk_full(below=self.home)
 
     def ports(self):
         with contextlib.suppress(OSError, ValueError):
@@ -108,9 +112,23 @@ class Rig:
 
     def status(self, name):
         try:
-            return control.facts(self.run_dir / ("edge.sock" if name == "edge" else "daemon.sock"))
+            return control.facts(self.socket(name))
         except OSError:
             return {}
+
+    def socket(self, name):
+        return self.run_dir / ("edge.sock" if name == "edge" else "daemon.sock")
+
+    def reload(self, name):
+        """As `halton-meter` asks for it. The edge says that it must be restarted instead."""
+        self.services[name].wait_working()
+        try:
+            answer = control.ask(self.socket(name), "reload", timeout=10)
+        except OSError as error:
+            return self.log("no answer to reload", service=name, error=str(error))
+        wanted = "ok=1" if name == "interceptor" else "error="
+        if not any(line.startswith(wanted) for line in answer.splitlines()):
+            self.fail(f"the {name} answers {answer!r} to a reload")
 
     def start(self):
         self.services["interceptor"].start()
@@ -139,6 +157,10 @@ class Rig:
                     found.append(int(entry.name))
         return found
 
+    def ledgers(self, kind):
+        return [path for folder in (self.home, self.run_dir)
+                for path in folder.glob(f"{kind}-ledger.*")]
+
     def settle(self):
         """The load is over: everything that is known must get into the database."""
         self.wait("an open gate", lambda: self.status("edge").get("gate") == "open", 30)
@@ -149,6 +171,9 @@ class Rig:
             return edge.get("open_calls") == "0" and edge.get("ledger.calls") == "0" \
                 and edge.get("ledger.open", "0") == "0"
         self.wait("an empty ledger", handed_over, 60)
+        # What dead processes left is looked for every 5 s.
+        self.wait("the ledgers of the dead", lambda: all(
+            len(self.ledgers(kind)) <= 1 for kind in ("edge", "daemon")), 60)
         for name in ("interceptor", "edge"):
             self.services[name].stop_for_good()
         self.wait("the end of all processes", lambda: not self.processes(), 60)
@@ -207,13 +232,15 @@ def main():
         rig.load.stop()
         rig.settle()
         result = reckoning.Reckoning(rig.load.calls, rig.provider, chaos.kills,
+                                     routes.Routes(folder / "halton-meter-edge.log"),
                                      rig.database.requests(), rig.database.misses())
         figures, problems = result.verdicts()
     finally:
         rig.end()
     table(f"Faults in {time.monotonic() - began:.0f} s", dict(sorted(chaos.done.items())))
     table("Calls", figures)
-    problems = rig.broken + problems
+    missing = [kind for kind in faults.WEIGHTS if not chaos.done.get(kind)]
+    problems = rig.broken + [f"no fault of the kind {kind}" for kind in missing] + problems
     for problem in problems[:40]:
         print(f"  ! {problem}")
     holds = not problems

@@ -26,7 +26,7 @@ WEIGHTS = {
 class Faults:
     def __init__(self, rig, seed):
         self.rig = rig
-        self.done, self.kills = {}, []   # kills: (time, service, pid)
+        self.done, self.kills = {}, []   # kills: (time, service, pid, ports it carried)
         self._chance = random.Random(seed)
         self._locks = {name: threading.Lock() for name in ("edge", "interceptor", "disk", "dns")}
         self._record = threading.Lock()
@@ -64,14 +64,11 @@ class Faults:
 
     # --- the two processes -------------------------------------------------------------------
     def _kill(self, name):
-        service = self.rig.services[name]
         with self._locks[name]:
-            began = time.monotonic()
-            pid = service.kill(signal.SIGKILL)
-            if pid is not None:
-                with self._record:
-                    self.kills.append((began, name, pid))
-            self.rig.log("killed", service=name, pid=pid)
+            at, pid, carried = self.rig.services[name].kill_hard(self.rig.doors[name])
+            with self._record:
+                self.kills.append((at, name, pid, carried))
+            self.rig.log("killed", service=name, pid=pid, carried=sorted(carried))
 
     def kill_interceptor(self, _):
         self._kill("interceptor")
@@ -81,11 +78,13 @@ class Faults:
 
     def _stop_for_a_while(self, name, seconds):
         with self._locks[name]:
-            pid = self.rig.services[name].kill(signal.SIGSTOP)
+            pid = None
+            while pid is None:
+                self.rig.services[name].wait_working()
+                pid = self.rig.services[name].kill(signal.SIGSTOP)
             time.sleep(seconds)
-            if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def sigstop_interceptor(self, chance):
         self._stop_for_a_while("interceptor", chance.choice((0.05, 0.2, 0.5, 1.0, 2.5)))
@@ -104,26 +103,25 @@ class Faults:
         self._restart("edge")
 
     def config_reload(self, chance):
-        """Another config.toml, with a mistake in it every other time, and both read it."""
+        """Another config.toml, mostly with a mistake in it: `reload` at both control sockets, which
+        takes up what can be taken up, then a restart of both, which reads the rest."""
         self.rig.write_config(chance.choice((
-            {"log": 'level = "debug"'}, {"edge": "ask_limit_ms = 400"}, {"edge": "nonsense = 7"},
+            {"log": "max_bytes = 1000000"}, {"edge": "ask_limit_ms = 400"}, {"edge": "nonsense = 7"},
             {"intercept": 'max_sessions = "many"'}, {})))
-        for name in chance.sample(("edge", "interceptor"), 2):
+        names = chance.sample(("edge", "interceptor"), 2)
+        for name in names:
+            with self._locks[name]:
+                self.rig.reload(name)
+        for name in names:
             self._restart(name)
 
     # --- what they depend on -----------------------------------------------------------------
     def database_lock(self, chance):
-        with self._locks["disk"]:
-            database = sqlite3.connect(self.rig.home / "db.sqlite", timeout=30,
-                                       isolation_level=None)
-            try:
-                database.execute("BEGIN EXCLUSIVE")
-                time.sleep(chance.choice((0.1, 0.5, 2.0, 6.0)))
-                database.execute("ROLLBACK")
-            except sqlite3.OperationalError as error:  # a writer was there for all that time
-                self.rig.log("no lock", error=str(error))
-            finally:
-                database.close()
+        with self._locks["disk"], contextlib.closing(sqlite3.connect(
+                self.rig.home / "db.sqlite", timeout=60, isolation_level=None)) as database:
+            database.execute("BEGIN EXCLUSIVE")
+            time.sleep(chance.choice((0.1, 0.5, 2.0, 6.0)))
+            database.execute("ROLLBACK")
 
     def full_disk(self, chance):
         with self._locks["disk"], self.rig.full_disk():

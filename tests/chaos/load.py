@@ -42,8 +42,13 @@ class Call:
         return self.kind != "raw"
 
     @property
-    def expected_to_fail(self):
-        return self.kind in ("dns", "reset")
+    def failed_as_asked(self):
+        """As its own fault makes it fail, and in no other way: a name that is not to be had, an
+        origin that resets its connection."""
+        if self.kind == "dns":
+            return self.status == 502
+        return self.kind == "reset" and (self.status == 502 or self.stage in ("tls", "request",
+                                                                              "answer"))
 
 
 class Broken(Exception):

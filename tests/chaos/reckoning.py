@@ -11,13 +11,12 @@ import origin as origins
 
 SLACK_S = 1.0        # of the clocks and of a loaded machine
 NOTICED_S = 10.0     # within this time after a kill its victims have seen the end
-PAST_IT = ("gate_closed", "ask_refused", "ask_timeout", "ask_full")
 JUST_ENDED_S = 0.1   # a kill -9 may take rows of calls that ended this shortly before
 
 
 class Reckoning:
-    def __init__(self, calls, provider, kills, rows, misses):
-        self._kills = kills
+    def __init__(self, calls, provider, kills, routes, rows, misses):
+        self._kills, self._routes = kills, routes
         self.calls = [call for call in calls if call.provider]
         self.raw = [call for call in calls if not call.provider]
         self.reached = provider.reached
@@ -59,17 +58,20 @@ class Reckoning:
 
     # --- what a kill excuses -----------------------------------------------------------------
     def inside(self, call):
-        """Was the call inside a process when that was killed? In the interceptor it was once it
-        had its first byte from there (until then the edge must have replayed it elsewhere), unless
-        the edge says that it went past it."""
-        for at, service, _ in self._kills:
-            in_time = call.began - 0.2 <= at <= call.ended + 0.2
-            if not in_time or (call.error and call.ended > at + NOTICED_S):
+        """Was the call in a process when that was killed, and lost with it? In the edge: the process
+        had accepted its connection. In the interceptor: the process held the connection through
+        which the edge carried it, and its first byte had come back that way. (Without one the edge
+        must carry it on elsewhere, and one that it did carry on is not lost.)"""
+        for at, service, _, carried in self._kills:
+            if not call.began <= at <= call.ended or (call.error and call.ended > at + NOTICED_S):
                 continue
             if service == "edge":
-                return True
-            past_it = any(reason in PAST_IT for reason in self.misses[call.number])
-            if call.stage not in ("connect", "proxy") and call.answered > 0 and not past_it:
+                if call.port in carried:
+                    return True
+                continue
+            last = call.began_wall + call.ended - call.began
+            through = self._routes.through(call.port, call.began_wall, last)
+            if call.answered > 0 and through in carried:
                 return True
         return False
 
@@ -77,7 +79,7 @@ class Reckoning:
         """Its row may have been among those that a kill -9 of the interceptor took."""
         return call.ours and not call.error and any(
             service == "interceptor" and call.began <= at <= call.ended + JUST_ENDED_S
-            for at, service, _ in self._kills)
+            for at, service, *_ in self._kills)
 
     def entries(self, call):
         return self.rows[call.number] + len(self.misses[call.number])
@@ -86,7 +88,7 @@ class Reckoning:
     def verdicts(self):
         """(figures by name, faults found as texts)."""
         everything = self.calls + self.raw
-        failed = [call for call in everything if call.error and not call.expected_to_fail]
+        failed = [call for call in everything if call.error and not call.failed_as_asked]
         unexcused = [call for call in failed if not self.inside(call)]
         broken = [call for call in self.calls if call.error and self.inside(call)]
         empty = [call for call in broken if call.number not in self.reached
@@ -124,7 +126,7 @@ class Reckoning:
         return figures, problems
 
     def _told(self, call):
-        near = [f"{at - call.began:+.2f}s {service}" for at, service, _ in self._kills
+        near = [f"{at - call.began:+.2f}s {service}" for at, service, *_ in self._kills
                 if call.began - 5 < at < call.ended + 5]
         return (f"call {call.number} {call.kind} {call.host} port {call.port} "
                 f"{call.ended - call.began:.2f}s stage={call.stage} ours={call.ours} "

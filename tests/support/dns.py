@@ -25,8 +25,11 @@ class Dns:
                 "HM_TEST_DISK_FULL": str(self.folder / "disk-full")}
 
     @contextlib.contextmanager
-    def disk_full(self):
-        (self.folder / "disk-full").touch()
+    def disk_full(self, below=""):
+        """No regular file can be written; with a folder: none below that."""
+        fresh = self.folder / "disk-full.new"
+        fresh.write_text(str(below))
+        fresh.rename(self.folder / "disk-full")
         try:
             yield
         finally:

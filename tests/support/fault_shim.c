@@ -1,6 +1,7 @@
 /* The system as a test wants it, for LD_PRELOAD: name service and a full disk.
  *
- * While the file $HM_TEST_DISK_FULL exists no regular file can be written: ENOSPC.
+ * While the file $HM_TEST_DISK_FULL exists no regular file can be written: ENOSPC. If it holds the
+ * name of a folder, only files below that.
  *
  * The file $HM_TEST_DNS is read at every look-up; the first line that fits counts, a name without a
  * line goes to the system.
@@ -81,11 +82,25 @@ int getaddrinfo(const char* name, const char* service, const struct addrinfo* hi
   return system_lookup(name, service, hints, result);
 }
 
+static int below(int descriptor, const char* folder) {
+  char link[64];
+  char path[4096];
+  const size_t length = strlen(folder);
+  snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+  const ssize_t got = readlink(link, path, sizeof path);
+  return got > (ssize_t)length && strncmp(path, folder, length) == 0 && path[length] == '/';
+}
+
 static int full(int descriptor) {
   struct stat info;
-  const char* flag = getenv("HM_TEST_DISK_FULL");
-  if (flag == NULL || access(flag, F_OK) != 0) return 0;
+  char folder[4096] = "";
+  const char* name = getenv("HM_TEST_DISK_FULL");
+  FILE* flag = name != NULL ? fopen(name, "re") : NULL;
+  if (flag == NULL) return 0;
+  if (fgets(folder, sizeof folder, flag) == NULL) folder[0] = '\0';
+  fclose(flag);
   if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) return 0;
+  if (folder[0] != '\0' && !below(descriptor, folder)) return 0;
   errno = ENOSPC;
   return 1;
 }
