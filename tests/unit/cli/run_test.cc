@@ -116,10 +116,10 @@ TEST_CASE_METHOD(CliFixture, "a pair that never answers is given up, and its lif
   SignalLine signals;
   int interrupted = 0;
   PairWishes wishes;
-  wishes.ready_limit_ms = 100;
+  wishes.ready_limit_ms = 1'000;
   const auto pair = OwnPair::start(context, wishes, signals, interrupted);
   REQUIRE_FALSE(pair);
-  CHECK(holds(pair.error(), "not ready within 100 ms"));
+  CHECK(holds(pair.error(), "not ready within 1000 ms"));
   CHECK(content_of(context.program_folder / "ended") == "ended\n");
 }
 
@@ -129,7 +129,7 @@ TEST_CASE_METHOD(CliFixture, "a process that never answers and ignores its lifel
   SignalLine signals;
   int interrupted = 0;
   PairWishes wishes;
-  wishes.ready_limit_ms = 100;
+  wishes.ready_limit_ms = 1'000;
   REQUIRE_FALSE(OwnPair::start(context, wishes, signals, interrupted));
   // The folder goes when both have ended.
   CHECK(std::filesystem::is_empty(context.place.edge_socket.parent_path()));
