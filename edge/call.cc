@@ -1,5 +1,6 @@
 #include "edge/call.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/counters.h"
@@ -15,6 +16,7 @@ constexpr size_t kFirstFlightBytes = 64 * 1024;
 // The interceptor dials within its own limit and then says 200 or 502; a little patience on top.
 constexpr int64_t kFinalAnswerSlackMs = 2'000;
 constexpr int64_t kLingerMs = 1'000;
+constexpr int64_t kSecondTryMs = 2'000;
 constexpr int64_t kSettleMs = 300;
 
 }  // namespace
@@ -145,9 +147,12 @@ void Call::on_asked(AskResult result) {
     far_early_ = std::move(result.after);
     return apply(Event::accepted);
   }
-  if (result.status == 407) refusal_ = wire::proxy_auth_reply();
-  if (result.status == 502 || result.status == 407) return apply(Event::origin_dead);
-  miss_reason_ = result.status == 503 ? "ask_full" : "ask_refused";
+  // It could not reach the origin. That may be its own trouble (its resolver, its upstream proxy as
+  // it was when it started): the client is refused only when we cannot reach it either.
+  second_try_ = result.status == 502 || result.status == 407;
+  miss_reason_ = second_try_            ? "origin_unreachable"
+                 : result.status == 503 ? "ask_full"
+                                        : "ask_refused";
   apply(Event::not_accepted);
 }
 
@@ -167,7 +172,15 @@ void Call::dial() {
   // An upgrade leaves HTTP, and wants a tunnel.
   if (!head.connect && head.header("Upgrade").empty())
     return dialer_.dial_for_request(head.host, head.port, then);
-  dialer_.dial(head.host, head.port, then);
+  dialer_.dial(head.host, head.port, then, dial_limit_ms());
+}
+
+// The client's patience began with its head: a second try gets what is left, and a little at least.
+int64_t Call::dial_limit_ms() const {
+  const int64_t limit_ms = context_.dial_options.timeout_ms;
+  if (!second_try_) return limit_ms;
+  const int64_t gone_ms = (context_.clock.steady_us() - started_us_) / 1000;
+  return std::clamp(limit_ms - gone_ms, std::min(limit_ms, kSecondTryMs), limit_ms);
 }
 
 void Call::on_dialled(Result<net::TcpSocket> socket) {
@@ -206,6 +219,8 @@ void Call::splice(net::TcpSocket far, bool metered) {
       .with("host", head.host)
       .with("call", call_id_)
       .with("way", metered ? "metered" : "raw")
+      .with("client_port", client_port_)
+      .with("through", far.local().port)  // our own end of the other leg
       .with("reason", miss_reason_ != nullptr ? miss_reason_ : "");
   if (head.connect && !client_.write(as_bytes(wire::connected_reply()))) return finish();
   if (client_.queued() > 0) return finish();  // not even room for these few bytes

@@ -15,7 +15,6 @@ Command CallMachine::on(Event event) {
 
     case State::asking:  // the client has seen nothing yet: a detour is invisible
       if (event == Event::accepted) return enter(State::metered, Command::splice_metered);
-      if (event == Event::origin_dead) return enter(State::closed, Command::refuse);
       return enter(State::dialing_origin, Command::dial);
 
     case State::dialing_origin:

@@ -29,8 +29,7 @@ enum class Event : uint8_t {
   other_host,
   bad_head,      // answered with an error, or a refusal of ours
   accepted,      // the interceptor has the origin's connection
-  origin_dead,   // the interceptor says 502: it could not reach the origin
-  not_accepted,  // full, refused, silent, gone: anything else
+  not_accepted,  // full, refused, silent, gone, cannot reach the origin: anything else
   connected,
   dial_failed,
   far_lost,

@@ -219,9 +219,9 @@ Dialer::Dialer(Loop& loop, const DialOptions& options) : loop_(loop), options_(o
 
 Dialer::~Dialer() = default;
 
-void Dialer::dial(std::string host, uint16_t port, Callback callback) {
+void Dialer::dial(std::string host, uint16_t port, Callback callback, int64_t limit_ms) {
   attempt_ = std::make_unique<Attempt>(*this, std::move(callback));
-  attempt_->deadline.start_once(options_.timeout_ms);
+  attempt_->deadline.start_once(limit_ms > 0 ? limit_ms : options_.timeout_ms);
   attempt_->start({without_brackets(host), port});
 }
 

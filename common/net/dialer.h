@@ -59,7 +59,8 @@ class Dialer {
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
 
-  void dial(std::string host, uint16_t port, Callback callback);
+  // Within options.timeout_ms, or `limit_ms`.
+  void dial(std::string host, uint16_t port, Callback callback, int64_t limit_ms = 0);
   // For a plain HTTP request: an upstream proxy is reached, and not asked for a tunnel (many allow
   // port 443 alone). plain_proxy() is then the proxy that expects the request in absolute form.
   void dial_for_request(std::string host, uint16_t port, Callback callback);

@@ -5,7 +5,8 @@
 //   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits kAskLimitMs),
 //                                             and the process id of who has it
 //                HTTP/1.1 200 OK              the origin's TCP connection is open; bytes follow
-//                HTTP/1.1 502 Bad Gateway     the origin cannot be reached; passed to the client
+//                HTTP/1.1 502 Bad Gateway     the origin cannot be reached, at least not from here:
+//                (407: says its proxy)        the edge tries itself before it refuses the client
 //                HTTP/1.1 503 ...             full or draining: the edge goes raw
 //
 // The headers end at the interceptor; nothing of them goes to an origin.

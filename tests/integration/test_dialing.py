@@ -78,7 +78,7 @@ def test_hung_name_servers_hurt_nobody_else(make_pair, provider, dns):
 
 
 def test_an_interceptor_whose_name_service_hangs(make_pair, provider, dns):
-    """A metered host cannot be looked up: 502 at the deadline, and others go on being metered."""
+    """A metered host cannot be looked up: 502 after the deadline and the edge's own try, and others go on being metered."""
     hosts = everywhere(f"127.0.0.1:{provider.port}")
     hosts["api.anthropic.com:443"] = f"hung.test:{provider.port}"
     dns.set("hung.test", "hang")
@@ -95,6 +95,27 @@ def test_an_interceptor_whose_name_service_hangs(make_pair, provider, dns):
         thread.join()
     assert len(pair.rows(5)) == 5
     assert len(said) == 8 and all(each.startswith(b"HTTP/1.1 502 ") for each in said)
+
+
+def test_an_interceptor_that_alone_cannot_reach_the_origin(make_pair, provider, dns):
+    """What is the interceptor's own trouble fails no call: the edge tries itself. One miss."""
+    pair = make_pair(connect_to=named(provider), ca_file=provider.ca_file,
+                     environment=dns.environment)
+    dns.set("origin.test", "none")
+    pair.start_interceptor()
+    pair.process_environment = {**dns.environment, "HM_TEST_DNS": str(dns.folder / "well")}
+    (dns.folder / "well").write_text("origin.test * addr 127.0.0.1\n")
+    pair.start_edge()
+    pair.wait_gate("open")
+    call(pair, trust=provider.ca_file)
+    miss = calls.check_miss(pair, "origin_unreachable")
+    assert "dialer.resolve" in miss["detail"]
+    (dns.folder / "well").write_text("origin.test * none\n")
+    assert connect(pair, f"{calls.HOST}:443").startswith(b"HTTP/1.1 502 ")
+    pairs.wait_for("two misses", lambda: len(pair.database.misses()) == 2)
+    pair.stop()
+    assert len(pair.database.misses()) == 2
+    assert pair.database.requests() == []
 
 
 def test_failing_name_servers(make_pair, provider, dns):

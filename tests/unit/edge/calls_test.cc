@@ -115,14 +115,24 @@ TEST_CASE("nobody listens any more: the ask is refused, the next call is not ask
   CHECK(misses[1].reason == "gate_closed");
 }
 
-TEST_CASE("the interceptor says that the origin is dead") {
+TEST_CASE("the interceptor cannot reach the origin: the edge tries itself") {
   World world;
   world.start_both();
   world.interceptor->mode = Mode::dead_origin;
-  const std::string said = world.ask_raw("CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n");
-  CHECK(said.starts_with("HTTP/1.1 502 "));
-  CHECK(world.origin->connections.empty());
-  CHECK(world.ledger().empty());
+  SECTION("and reaches it: the call succeeds, unmetered") {
+    std::string answer;
+    world.tunnel(World::kHost, "hello", &answer);
+    CHECK(answer == "O:hello");
+  }
+  SECTION("and cannot either: a 502") {
+    world.origin->stop_listening();
+    const std::string said = world.ask_raw("CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n");
+    CHECK(said.starts_with("HTTP/1.1 502 "));
+  }
+  const auto misses = world.wait_ledger(1);
+  REQUIRE(misses.size() == 1);
+  CHECK(misses[0].reason == "origin_unreachable");
+  CHECK(world.control("status").find("gate") == "open");
 }
 
 TEST_CASE("the interceptor dies before its first byte: the same bytes go to the origin") {

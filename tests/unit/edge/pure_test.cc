@@ -23,10 +23,9 @@ void play(const std::vector<Step>& steps) {
   }
 }
 
-constexpr Event kAllEvents[] = {Event::llm_open,     Event::llm_closed, Event::other_host,
-                                Event::bad_head,     Event::accepted,   Event::origin_dead,
-                                Event::not_accepted, Event::connected,  Event::dial_failed,
-                                Event::far_lost,     Event::ended};
+constexpr Event kAllEvents[] = {
+    Event::llm_open,     Event::llm_closed, Event::other_host,  Event::bad_head, Event::accepted,
+    Event::not_accepted, Event::connected,  Event::dial_failed, Event::far_lost, Event::ended};
 
 // The shortest way to each state.
 std::vector<Event> way_to(State state) {
@@ -86,10 +85,6 @@ TEST_CASE("the ways of a call") {
           {Event::not_accepted, Command::dial, State::dialing_origin},
           {Event::connected, Command::splice_raw, State::raw}});
   }
-  SECTION("the interceptor found the origin dead") {
-    play({{Event::llm_open, Command::ask, State::asking},
-          {Event::origin_dead, Command::refuse, State::closed}});
-  }
   SECTION("rescue") {
     play({{Event::llm_open, Command::ask, State::asking},
           {Event::accepted, Command::splice_metered, State::metered},
@@ -118,9 +113,8 @@ TEST_CASE("every event in every state: no call is stuck, and no closed call acts
     if (command == Command::splice_metered) CHECK(event == Event::accepted);
     if (command == Command::splice_raw || command == Command::replace_far)
       CHECK(event == Event::connected);
-    // Whatever an ask ends with, short of a yes and a dead origin, is a detour.
-    if (state == State::asking && event != Event::accepted && event != Event::origin_dead &&
-        event != Event::ended)
+    // Whatever an ask ends with, short of a yes, is a detour.
+    if (state == State::asking && event != Event::accepted && event != Event::ended)
       CHECK(command == Command::dial);
   }
 }
