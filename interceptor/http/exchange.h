@@ -80,6 +80,8 @@ class ConnectionObserver {
   // accordingly: if the client's end came first (and the response is not whole), client_abort.
   virtual void client_ended(bool orderly) = 0;
   virtual void origin_ended(bool orderly) = 0;
+  // Has the client begun to say something (half a head, half a frame) that is no exchange yet?
+  [[nodiscard]] virtual bool mid_message() const = 0;
 };
 
 }  // namespace hm::http

@@ -4,6 +4,9 @@
 //   client:  head --> body --> head ...                origin:  head --> body --> head ...
 //                       '--> awaiting_switch --> raw              '--> raw (101, CONNECT 2xx)
 //
+// parted: the origin has given up an idle connection with a 408 that nobody asked for (RFC 9110
+// 15.5.9). It answers nothing, and nothing comes behind it.
+//
 // awaiting_switch: the request asks for another protocol, so what the client sends next is either
 // that protocol or, if the answer says no, the next request. It is held (bounded) until the answer
 // is here.
@@ -19,7 +22,7 @@
 namespace hm::http {
 
 struct H1Observer::Parts {
-  enum class State : uint8_t { head, body, awaiting_switch, raw };
+  enum class State : uint8_t { head, body, awaiting_switch, raw, parted };
 
   struct Direction {
     explicit Direction(size_t max_head) : head(HeadReader::Kind::head, max_head), body(max_head) {}
@@ -46,6 +49,7 @@ struct H1Observer::Parts {
   Result<void> read_response_head(Bytes& bytes);
   Result<void> read_response_body(Bytes& bytes);
   Result<void> on_response_head(const ResponseHead& head);
+  Result<void> on_unasked_head(const ResponseHead& head);
   Result<void> request_done();
   Result<void> response_done();
   Result<void> switch_protocol();
@@ -66,6 +70,7 @@ struct H1Observer::Parts {
   std::deque<InFlight> in_flight;
   ExchangeId last_id = 0;    // of the request that is being read, or was read last
   bool request_over = true;  // its exchange has ended already: the rest of the upload is not told
+  bool unasked = false;      // the head that comes from the origin answers no request
   bool switching = false;    // the answer was yes: raw as soon as the request is whole
   ExchangeId raw_id = 0;
   std::string held;  // from the client, in awaiting_switch
@@ -91,6 +96,8 @@ Result<void> H1Observer::Parts::feed_client(Bytes bytes) {
         return {};
       case State::raw:
         events.on_upgraded_bytes(raw_id, true, bytes);
+        return {};
+      case State::parted:  // the origin's alone
         return {};
     }
     if (!result) return result;
@@ -155,6 +162,8 @@ Result<void> H1Observer::Parts::feed_origin(Bytes bytes) {
       case State::raw:
         events.on_upgraded_bytes(raw_id, false, bytes);
         return {};
+      case State::parted:
+        return {};
     }
     if (!result) return result;
   }
@@ -162,13 +171,13 @@ Result<void> H1Observer::Parts::feed_origin(Bytes bytes) {
 }
 
 Result<void> H1Observer::Parts::read_response_head(Bytes& bytes) {
-  if (in_flight.empty()) {
-    // Line ends behind a body are harmless; anything else answers no question.
-    if (bytes.front() != '\r' && bytes.front() != '\n') {
-      return fail(Code::malformed, "h1.unasked_response");
+  if (in_flight.empty() && origin.head.empty()) {
+    if (bytes.front() == '\r' || bytes.front() == '\n') {  // behind a body: harmless
+      bytes = bytes.subspan(1);
+      return {};
     }
-    bytes = bytes.subspan(1);
-    return {};
+    if (bytes.front() != 'H') return fail(Code::malformed, "h1.unasked_response");
+    unasked = true;
   }
   const auto used = origin.head.feed(bytes);
   if (!used) return std::unexpected(used.error());
@@ -178,7 +187,13 @@ Result<void> H1Observer::Parts::read_response_head(Bytes& bytes) {
   const auto head = parse_response_head(origin.head.text());
   if (!head) return std::unexpected(head.error());
   origin.head.reset();
-  return on_response_head(*head);
+  return unasked ? on_unasked_head(*head) : on_response_head(*head);
+}
+
+Result<void> H1Observer::Parts::on_unasked_head(const ResponseHead& head) {
+  if (head.status != 408) return fail(Code::malformed, "h1.unasked_response");
+  origin.state = State::parted;
+  return {};
 }
 
 Result<void> H1Observer::Parts::on_response_head(const ResponseHead& head) {
@@ -276,6 +291,10 @@ Result<void> H1Observer::from_origin(Bytes bytes) {
   if (p.failed) return std::unexpected(p.error);
   if (p.origin.ended) return {};
   return p.keep(p.feed_origin(bytes));
+}
+
+bool H1Observer::mid_message() const {
+  return parts_->client.state == Parts::State::head && !parts_->client.head.empty();
 }
 
 // A client that has only closed its sending half may still read its response (and one that is gone

@@ -44,6 +44,7 @@ class H1Observer final : public ConnectionObserver {
   [[nodiscard]] Result<void> from_origin(Bytes bytes) override;
   void client_ended(bool orderly) override;
   void origin_ended(bool orderly) override;
+  [[nodiscard]] bool mid_message() const override;
 
  private:
   struct Parts;

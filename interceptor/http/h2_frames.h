@@ -45,8 +45,15 @@ class H2Frames {
   H2Frames(From from, H2FrameEvents& events);  // events outlive it
 
   [[nodiscard]] Result<void> feed(Bytes bytes);
+  // Neither a frame nor a header block (nor the preface) is half read.
+  [[nodiscard]] bool between_frames() const {
+    return matched_ % kPrefaceSize == 0 && block_stream_ == 0 &&
+           (state_ == State::preface || (state_ == State::head && kept_size_ == 0));
+  }
 
  private:
+  static constexpr size_t kPrefaceSize = 24;
+
   enum class Type : uint8_t {
     data = 0,
     headers = 1,

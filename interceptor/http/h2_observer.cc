@@ -324,6 +324,10 @@ H2Observer::H2Observer(ExchangeEvents& events, const H2Limits& limits)
 
 H2Observer::~H2Observer() = default;
 
+bool H2Observer::mid_message() const {
+  return !parts_->client.frames.between_frames();
+}
+
 Result<void> H2Observer::from_client(Bytes bytes) {
   Parts& p = *parts_;
   // After the origin's end nothing can be answered any more.

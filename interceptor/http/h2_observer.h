@@ -53,6 +53,7 @@ class H2Observer final : public ConnectionObserver {
   [[nodiscard]] Result<void> from_origin(Bytes bytes) override;
   void client_ended(bool orderly) override;
   void origin_ended(bool orderly) override;
+  [[nodiscard]] bool mid_message() const override;
 
  private:
   struct Parts;

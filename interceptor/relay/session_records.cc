@@ -45,6 +45,8 @@ void Session::note_flight() {
 
 bool Session::push(CallRecord&& record) noexcept {
   ++pushed_;
+  if (tap_ != nullptr && tap_->found_http2() && record.transport == "h1")
+    record.transport = Tap::transport_of("h2");
   if (!attribution_asked_ || attributed_ || waiting_.size() >= kMaxWaitingRows)
     return context_.sink.push(std::move(record));
   try {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kHttp2 = "h2";
 
 bool reads_as_http1(std::string_view alpn) {
-  return alpn.empty() || alpn == "http/1.1" || alpn == "http/1.0";
+  return alpn == "http/1.1" || alpn == "http/1.0";
 }
 
 }  // namespace
@@ -27,13 +27,17 @@ Tap::Tap(const meter::Provider& provider, const meter::ConnectionFacts& facts,
          std::string_view alpn, const Clock& clock, RecordSink& sink)
     : facts_(facts), clock_(clock), sink_(sink), alpn_(alpn), started_at_us_(clock.wall_us()) {
   const bool http2 = alpn == kHttp2;
-  if (!http2 && !reads_as_http1(alpn)) {
+  if (!http2 && !alpn.empty() && !reads_as_http1(alpn)) {
     unread_ = true;
     return;
   }
   meter_ = std::make_unique<meter::ConnectionMeter>(provider, facts, clock, sink);
   if (http2) {
     observer_ = std::make_unique<http::H2Observer>(*meter_);
+  } else if (alpn.empty()) {
+    auto unnamed = std::make_unique<http::UnnamedObserver>(*meter_);
+    unnamed_ = unnamed.get();
+    observer_ = std::move(unnamed);
   } else {
     observer_ = std::make_unique<http::H1Observer>(*meter_);
   }
@@ -83,6 +87,14 @@ size_t Tap::open_exchanges() const noexcept {
   return observer_ != nullptr ? meter_->open_exchanges() : 0;
 }
 
+bool Tap::found_http2() const noexcept {
+  return unnamed_ != nullptr ? unnamed_->http2() : found_http2_;
+}
+
+bool Tap::mid_message() const noexcept {
+  return observer_ != nullptr && observer_->mid_message();
+}
+
 size_t Tap::open_calls() const noexcept {
   return observer_ != nullptr ? meter_->open_calls() : 0;
 }
@@ -90,6 +102,8 @@ size_t Tap::open_calls() const noexcept {
 void Tap::detach(const char* reason, const Error& error) noexcept {
   static Counter& detached = counters::get("tap.detached");
   detached.add();
+  found_http2_ = found_http2();
+  unnamed_ = nullptr;
   observer_.reset();
   unread_ = true;
   try {

@@ -17,6 +17,7 @@
 #include "common/base/clock.h"
 #include "interceptor/call_record.h"
 #include "interceptor/http/exchange.h"
+#include "interceptor/http/unnamed_observer.h"
 #include "interceptor/meter/connection_meter.h"
 
 namespace hm::relay {
@@ -26,7 +27,7 @@ class Tap {
   // The transport that records of such a connection name, for ConnectionFacts.
   [[nodiscard]] static std::string_view transport_of(std::string_view alpn);
 
-  // `alpn` is what both sides agreed on, empty for none (which means HTTP/1.1).
+  // `alpn` is what both sides agreed on, empty for none (HTTP/1.1 or 2: their bytes tell).
   Tap(const meter::Provider& provider, const meter::ConnectionFacts& facts, std::string_view alpn,
       const Clock& clock, RecordSink& sink);
   ~Tap();
@@ -40,8 +41,12 @@ class Tap {
 
   // Requests whose response is not whole, metered or not.
   [[nodiscard]] size_t open_exchanges() const noexcept;
+  // The client has begun a request that is no exchange yet.
+  [[nodiscard]] bool mid_message() const noexcept;
   // Calls that will have a row.
   [[nodiscard]] size_t open_calls() const noexcept;
+  // No protocol was agreed on by name, and it turned out to be HTTP/2.
+  [[nodiscard]] bool found_http2() const noexcept;
   // No observer: what passes cannot be told apart into calls.
   [[nodiscard]] bool unread() const { return unread_; }
 
@@ -65,6 +70,8 @@ class Tap {
   // The observer refers to the meter, so it is declared after it.
   std::unique_ptr<meter::ConnectionMeter> meter_;
   std::unique_ptr<http::ConnectionObserver> observer_;
+  const http::UnnamedObserver* unnamed_ = nullptr;  // observer_, while it is one
+  bool found_http2_ = false;
 };
 
 }  // namespace hm::relay

@@ -290,3 +290,25 @@ def test_expectation_refused(scripted, status):
     assert bytes(origin.sessions[0].received) == head
     (row,) = calls.check_metered(pair, [(0, 0)], up=0, down=2)
     assert (row["status"], row["http_status"]) == ("error", int(status[:3]))
+
+
+def test_an_idle_connection_given_up_with_a_408(scripted):
+    """What an origin says of itself when nobody asks for long: it reaches the client, and is neither
+    a call nor a miss."""
+    answer = calls.response_bytes(calls.chat_answer(21, 34))
+    timeout = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+    def handler(wire):
+        assert wire.recv_exact(len(plain_request())) == plain_request()
+        wire.send(answer)
+        wire.send(timeout)
+        wire.half_close()
+        wire.recv_all()
+
+    pair, _ = scripted(handler)
+    with pair.connect(calls.HOST) as wire:
+        wire.send(plain_request())
+        assert wire.recv_all() == answer + timeout
+    calls.check_metered(pair, [(21, 34)])
+    pair.stop()
+    assert pair.database.misses() == []

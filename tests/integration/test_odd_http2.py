@@ -144,12 +144,11 @@ def test_head_beyond_the_limit(scripted):
 
 
 def test_http2_without_alpn(scripted):
-    """By prior knowledge: nobody told us that this is no HTTP/1. Relayed as it is, and a miss says
-    so."""
+    """By prior knowledge: the client's preface tells, and its calls are metered."""
     script = [("client", HELLO + ask(1)), ("origin", WELCOME + answer(1, 10, 1)), ("client", ask(3)),
               ("origin", answer(3, 20, 2))]
     pair = play(scripted, script, alpn=None)
-    calls.check_miss(pair, "observer_lost", up=len(script[0][1]), down=len(script[1][1]))
+    calls.check_metered(pair, [(10, 1), (20, 2)], **SIZES)
 
 
 # --- WebSockets over HTTP/2 --------------------------------------------------------------------

@@ -294,8 +294,9 @@ TEST_CASE("what is not HTTP/1") {
       {"version 0.9", {client("GET /\r\n\r\n")}, "error malformed\n"},
       {"garbage", {client("\x16\x03\x01\n\n"), client(kGet)}, "error malformed\n"},
       {"origin speaks first",
-       {origin("HTTP/1.1 408 Timeout\r\n\r\n"), client(kGet), kOriginFin},
+       {origin("HTTP/1.1 200 OK\r\n\r\n"), client(kGet)},
        "error malformed\n"},
+      {"origin speaks first, another protocol", {origin("220 hi\r\n")}, "error malformed\n"},
       {"more than was asked for",
        {client(kGet), origin(kOk + "x")},
        start + "1< 200\n1< 'hi'\n1complete\nerror malformed\n"},
@@ -313,6 +314,31 @@ TEST_CASE("what is not HTTP/1") {
        {client(std::string("GET / HTTP/1.1\r\nA: \0\r\n\r\n", 24))},
        "error malformed\n"},
   });
+}
+
+TEST_CASE("an idle connection that its origin gives up with a 408 nobody asked for") {
+  const std::string timeout =
+      "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlate";
+  const std::string one = "1" + kGetSeen + "1>.\n1< 200\n1< 'hi'\n1complete\n";
+  check({
+      {"before the first request", {origin(timeout), kOriginFin, kClientFin}, ""},
+      {"after an answer", {client(kGet), origin(kOk + timeout), kOriginFin}, one},
+      {"a request crosses it",
+       {client(kGet), origin(kOk), origin(timeout), client(kGet), kOriginFin},
+       one + "2" + kGetSeen + "2>.\n2eof_early\n"},
+  });
+}
+
+TEST_CASE("half a head is no exchange, and not nothing") {
+  hm::test::H1Transcript seen;
+  hm::http::H1Observer observer(seen);
+  CHECK_FALSE(observer.mid_message());
+  REQUIRE(observer.from_client(hm::as_bytes(kGet.substr(0, 7))));
+  CHECK(observer.mid_message());
+  REQUIRE(observer.from_client(hm::as_bytes(kGet.substr(7))));
+  CHECK_FALSE(observer.mid_message());
+  REQUIRE(observer.from_origin(hm::as_bytes(kOk)));
+  CHECK_FALSE(observer.mid_message());
 }
 
 TEST_CASE("limits of the observer") {
