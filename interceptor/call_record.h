@@ -152,6 +152,8 @@ class RecordSink {
  public:
   virtual bool push(CallRecord&& record) noexcept = 0;
   virtual bool push(MissRecord&& record) noexcept = 0;
+  // Is there room for the rows of calls that begin now? False: they had better go elsewhere.
+  [[nodiscard]] virtual bool has_room() const noexcept { return true; }
 
  protected:
   ~RecordSink() = default;

@@ -36,7 +36,7 @@ class Acceptor final : private Session::Owner {
   void on_accept(net::TcpSocket socket);
   void on_session_over(uint64_t id) override;
   void look_up_client(uint64_t id, uint16_t client_port, uint16_t our_port) override;
-  [[nodiscard]] bool metering() const override { return metering_; }
+  [[nodiscard]] bool metering() const override { return metering_ && context_.sink.has_room(); }
 
   RelayContext& context_;
   net::TcpListener listener_;

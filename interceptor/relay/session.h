@@ -32,7 +32,8 @@ class Session final : private Side::Owner, private RecordSink {
     // Asks the attributor who owns the connection client_port -> our_port; the answer comes back
     // through Session::on_attributed.
     virtual void look_up_client(uint64_t id, uint16_t client_port, uint16_t our_port) = 0;
-    // May calls be metered now? A knock is answered with this.
+    // May calls be metered now? A knock is answered with this. Not when their rows could not be
+    // taken: the edge counts them, in a ledger that always has room.
     [[nodiscard]] virtual bool metering() const = 0;
 
    protected:

@@ -209,7 +209,7 @@ void Session::drain(int64_t idle_us) {
   if (machine_.state() == State::awaiting_hello && saved_.empty() && idle_us == 0)
     return apply(Event::ended);
   if (machine_.state() != State::relaying || tap_ == nullptr) return;
-  if (tap_->unread() || tap_->open_exchanges() > 0) return;
+  if (tap_->unread() || tap_->open_exchanges() > 0 || tap_->mid_message()) return;
   // The exchange is over for the tap when its last bytes are queued, not when they are delivered.
   if (client_.queued() > 0 || origin_.queued() > 0) return;
   client_.send_close_notify();

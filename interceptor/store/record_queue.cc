@@ -117,6 +117,12 @@ bool RecordQueue::push_to(std::vector<Record>& list, Record&& record) noexcept {
   return true;
 }
 
+bool RecordQueue::has_room() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return rows_.rows() < limits_.rows - limits_.rows / 16 &&
+         bytes_ < limits_.bytes - limits_.bytes / 16;
+}
+
 bool RecordQueue::wait(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   wanted_ = 1;

@@ -36,6 +36,8 @@ class RecordQueue final : public RecordSink {
 
   bool push(CallRecord&& record) noexcept override;
   bool push(MissRecord&& record) noexcept override;
+  // A sixteenth is kept for the calls that are under way.
+  [[nodiscard]] bool has_room() const noexcept override;
 
   // Waits until something is there, or close(), or the timeout. True: there is something.
   bool wait(std::chrono::milliseconds timeout);

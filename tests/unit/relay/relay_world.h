@@ -142,6 +142,8 @@ struct Peer {
 struct Rows final : RecordSink {
   std::vector<CallRecord> calls;
   std::vector<MissRecord> misses;
+  bool room = true;
+  [[nodiscard]] bool has_room() const noexcept override { return room; }
   bool push(CallRecord&& record) noexcept override {
     calls.push_back(std::move(record));
     return true;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "common/net/control_socket.h"
+#include "common/wire/ask.h"
 #include "tests/unit/relay/relay_world.h"
 
 using hm::relay::test::answer;
@@ -356,6 +357,19 @@ TEST_CASE("a planned stop ends what is idle and waits for what is not") {
     world.acceptor->drain(0);
     REQUIRE(world.until([&] { return world.idle(); }));
   }
+  SECTION("half a request") {
+    client.say(kQuestion.substr(0, 12));
+    REQUIRE(world.until([&] { return origin.text == kQuestion.substr(0, 12); }));
+    world.acceptor->drain(0);
+    world.settle(50);
+    CHECK_FALSE(client.goodbye);
+    client.say(kQuestion.substr(12));
+    REQUIRE(world.until([&] { return origin.text == kQuestion; }));
+    origin.say(answer(kUsage));
+    REQUIRE(world.until([&] { return client.text == answer(kUsage); }));
+    world.acceptor->drain(0);
+    REQUIRE(world.until([&] { return world.idle(); }));
+  }
   SECTION("an answer that its reader has not taken yet") {
     const std::string whole = answer(pattern(4 * 1024 * 1024));
     client.say(kQuestion);
@@ -389,6 +403,27 @@ TEST_CASE("the end of the process writes what it knows") {
   CHECK_FALSE(world.rows.calls[0].tokens_complete);
   REQUIRE(world.rows.misses.size() == 1);
   CHECK(world.rows.misses[0].reason == "not_tls");
+}
+
+TEST_CASE("rows could not be taken: calls and knocks are answered 503, what is under way goes on") {
+  World world;
+  Peer& open = world.metered();
+  const auto status = [&](const std::string& host) {
+    Peer& peer = world.connect();
+    peer.say("CONNECT " + host + ":443 HTTP/1.1\r\n\r\n");
+    REQUIRE(world.until([&] { return peer.end; }));
+    return peer.raw;
+  };
+  const std::string knock(hm::wire::kKnockHost);
+  CHECK(status(knock).find(" 200 ") != std::string::npos);
+  world.rows.room = false;
+  CHECK(status(knock).find(" 503 ") != std::string::npos);
+  CHECK(status(kHost).starts_with("HTTP/1.1 503 "));
+  CHECK(world.rows.misses.empty());  // the edge counts it
+  open.say(kQuestion);
+  REQUIRE(world.until([&] { return world.origin().text == kQuestion; }));
+  world.rows.room = true;
+  CHECK(status(knock).find(" 200 ") != std::string::npos);
 }
 
 TEST_CASE("a full table answers 503, a knock is answered") {

@@ -45,6 +45,18 @@ TEST_CASE("a full queue drops and counts") {
   }
 }
 
+TEST_CASE("a queue says in time that it will be full") {
+  RecordQueue queue({32, 1 << 20});
+  for (int i = 0; i < 30; ++i) {
+    CHECK(queue.has_room());
+    CHECK(queue.push(sample_call()));
+  }
+  CHECK_FALSE(queue.has_room());
+  CHECK(queue.push(sample_call()));  // of a call under way
+  CHECK(queue.take().rows() == 31);
+  CHECK(queue.has_room());
+}
+
 TEST_CASE("close wakes the waiter, pushing still works") {
   RecordQueue queue;
   std::thread waiter([&] {
