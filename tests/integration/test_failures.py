@@ -1,6 +1,7 @@
 """The call comes first: what happens to calls when the interceptor is dead, hung or back again."""
 
 import signal
+import ssl
 import time
 
 import pytest
@@ -182,3 +183,31 @@ def test_first_flight_is_kept_and_replayed(make_pair, provider, number):
     misses = pair.misses("no_first_answer" if number == signal.SIGSTOP else "interceptor_lost")
     assert sum(miss["count"] for miss in misses) == 1
     assert pair.database.requests() == []
+
+
+@pytest.mark.parametrize("first", ["edge", "interceptor"])
+def test_a_silent_origin_is_one_miss(scripted, authority, first):
+    """An origin that says nothing to the hello: whoever loses patience first goes round, and the call
+    is counted once, whatever the other one thinks of it."""
+    def handler(wire):
+        wire.recv_all()
+
+    pair, origin = scripted(handler, tls=False, start=False)
+    edge_ms, interceptor_ms = (500, 1200) if first == "edge" else (1200, 500)
+    pair.write_config({f"{calls.HOST}:443": origin.address}, authority.cert,
+                      f"[edge]\nfirst_answer_limit_ms = {edge_ms}\n"
+                      f"[intercept]\nhandshake_timeout_ms = {interceptor_ms}\n")
+    pair.start()
+    with pair.tunnel(calls.HOST) as wire:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = ssl.create_default_context().wrap_bio(incoming, outgoing,
+                                                    server_hostname=calls.HOST)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        wire.send(outgoing.read())
+        pairs.wait_for("both to have tried", lambda: len(origin.sessions) >= 2)
+        time.sleep(2)
+    pair.misses()
+    pair.stop()
+    (miss,) = pair.database.misses()
+    assert miss["count"] == 1 and miss["reason"] in ("no_first_answer", "origin_timeout"), miss
