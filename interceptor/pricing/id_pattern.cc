@@ -1,5 +1,6 @@
 #include "interceptor/pricing/id_pattern.h"
 
+#include <mutex>
 #include <regex>
 
 namespace hm::pricing {
@@ -42,30 +43,46 @@ std::string leading_literal(const std::string& pattern) {
 
 }  // namespace
 
+// Of any thread: cards are shared.
 struct IdPattern::Compiled {
+  std::string text;
+  std::once_flag once;
   std::regex regex;
+  bool sound = false;
+
+  bool ready() {
+    std::call_once(once, [this] {
+      try {
+        regex.assign(text, std::regex::ECMAScript | std::regex::nosubs);
+        sound = true;
+      } catch (const std::regex_error&) {
+        sound = false;
+      }
+    });
+    return sound;
+  }
 };
 
-IdPattern::IdPattern(std::string literal, std::unique_ptr<Compiled> compiled)
-    : literal_(std::move(literal)), compiled_(std::move(compiled)) {}
+IdPattern::IdPattern(const std::string& text)
+    : literal_(leading_literal(text)), compiled_(std::make_unique<Compiled>()) {
+  compiled_->text = text;
+}
 
 IdPattern::~IdPattern() = default;
 
-std::shared_ptr<const IdPattern> IdPattern::make(const std::string& text) {
+std::shared_ptr<const IdPattern> IdPattern::make_later(const std::string& text) {
   if (text.size() < 3 || text.size() > kMaxPattern) return nullptr;
   if (text.front() != '^' || text.back() != '$' || text[text.size() - 2] == '\\') return nullptr;
-  try {
-    auto compiled = std::make_unique<Compiled>();
-    compiled->regex.assign(text, std::regex::ECMAScript | std::regex::nosubs);
-    return std::shared_ptr<const IdPattern>(
-        new IdPattern(leading_literal(text), std::move(compiled)));
-  } catch (const std::regex_error&) {
-    return nullptr;
-  }
+  return std::shared_ptr<const IdPattern>(new IdPattern(text));
+}
+
+std::shared_ptr<const IdPattern> IdPattern::make(const std::string& text) {
+  auto made = make_later(text);
+  return made != nullptr && made->compiled_->ready() ? made : nullptr;
 }
 
 bool IdPattern::matches(std::string_view id) const {
-  if (id.size() > kMaxId || !id.starts_with(literal_)) return false;
+  if (id.size() > kMaxId || !id.starts_with(literal_) || !compiled_->ready()) return false;
   try {
     return std::regex_match(id.begin(), id.end(), compiled_->regex);
   } catch (const std::regex_error&) {

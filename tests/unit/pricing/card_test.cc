@@ -58,6 +58,13 @@ TEST_CASE("every id of the bundled card resolves to its own entry") {
   CHECK_FALSE(card.has_overrides());
 }
 
+TEST_CASE("every pattern of the bundled card is one: nobody tests them when it is read") {
+  for (const ModelEntry& entry : RateCard::bundled().entries()) {
+    INFO(entry.provider << " " << entry.model);
+    if (!entry.pattern.empty()) CHECK(IdPattern::make(entry.pattern) != nullptr);
+  }
+}
+
 TEST_CASE("no id of one entry is matched by the pattern of two") {
   const RateCard& card = RateCard::bundled();
   for (const ModelEntry& entry : card.entries()) {
@@ -271,4 +278,9 @@ TEST_CASE("literal beginnings do not change what a pattern matches") {
   CHECK_FALSE(matches("^abc$", "abcd"));
   CHECK(IdPattern::make("abc$") == nullptr);
   CHECK(IdPattern::make("^abc\\$") == nullptr);
+  CHECK(IdPattern::make("^a(b$") == nullptr);
+  CHECK(IdPattern::make_later("abc$") == nullptr);
+  CHECK(IdPattern::make_later("^a\\d$")->matches("a7"));
+  CHECK_FALSE(IdPattern::make_later("^a\\d$")->matches("ab"));
+  CHECK_FALSE(IdPattern::make_later("^a(b$")->matches("ab"));
 }
