@@ -11,16 +11,16 @@
 namespace hm::cli {
 namespace {
 
-store::GroupBy grouping(ReportTable table) {
+std::vector<store::Group>& groups_of(store::Summary& summary, ReportTable table) {
   switch (table) {
     case ReportTable::project:
-      return store::GroupBy::project;
+      return summary.projects;
     case ReportTable::provider:
-      return store::GroupBy::provider;
+      return summary.providers;
     case ReportTable::model:
-      return store::GroupBy::model;
+      break;
   }
-  return store::GroupBy::project;
+  return summary.models;
 }
 
 int64_t all_input(const store::Totals& totals) {
@@ -119,8 +119,8 @@ std::string prices_text(const Report& report) {
     if (count > 0) out += counted(count, "call", "calls") + " " + what + "\n";
   };
   const auto of_source = [&](const char* name) {
-    const auto found = report.notes.sources.find(name);
-    return found == report.notes.sources.end() ? 0 : found->second;
+    const auto found = report.sources.find(name);
+    return found == report.sources.end() ? 0 : found->second;
   };
   tell(of_source("override"), "priced with rates.toml");
   tell(of_source("provider"), "with the provider's own figure");
@@ -192,17 +192,16 @@ Result<Report> read_report(store::Queries& queries, const ReportWish& wish) {
   report.wish = wish;
   report.covers_all = wish.project.empty() && wish.run_id.empty();
   const store::Filter filter = filter_of(wish);
-  auto totals = queries.totals(filter);
-  if (!totals) return std::unexpected(totals.error());
-  report.totals = *totals;
-  for (const ReportTable table : wish.tables) {
-    auto groups = queries.by(grouping(table), filter);
-    if (!groups) return std::unexpected(groups.error());
-    report.sections.push_back({table, std::move(*groups)});
-  }
-  if (auto unpriced = queries.unpriced_models(filter)) report.unpriced = std::move(*unpriced);
+  auto summary = queries.summary(filter);
+  if (!summary) return std::unexpected(summary.error());
+  report.totals = summary->totals;
+  report.sources = std::move(summary->sources);
+  report.unpriced = std::move(summary->unpriced);
+  for (const ReportTable table : wish.tables)
+    report.sections.push_back({table, std::move(groups_of(*summary, table))});
   if (report.covers_all) {
-    if (auto share = queries.metered_share(filter)) report.share = *share;
+    if (const auto missed = queries.missed(filter))
+      report.share = {report.totals.requests, *missed};
     if (auto misses = queries.misses(filter)) report.misses = std::move(*misses);
   }
   return report;

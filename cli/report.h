@@ -42,6 +42,7 @@ struct Report {
   store::MeteredShare share;
   std::vector<store::MissCount> misses;
   std::vector<store::UnpricedModel> unpriced;
+  std::map<std::string, int64_t> sources;  // of the prices, see store::Summary
   store::PriceNotes notes;
   std::shared_ptr<const pricing::RateCard> card;  // in force today; null: not told
   pricing::Day today = 0;

@@ -72,7 +72,7 @@ std::string report_json(const Report& report, const std::string& version) {
     for (const auto& [key, count] : values) json.member(key, count);
     json.end_object();
   };
-  counts("price_sources", report.notes.sources);
+  counts("price_sources", report.sources);
   counts("price_flags", report.notes.flags);
   json.member("repriced", report.notes.repriced);
 

@@ -80,9 +80,10 @@ void migrate(SQLite::Database& db, const Clock& clock) {
 std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
                                            std::chrono::milliseconds busy_timeout,
                                            const Clock& clock) {
-  auto db = std::make_unique<SQLite::Database>(path.string(),
-                                               SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE,
-                                               static_cast<int>(busy_timeout.count()));
+  // One thread uses it: no mutex around every value that is bound.
+  auto db = std::make_unique<SQLite::Database>(
+      path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX,
+      static_cast<int>(busy_timeout.count()));
   if (is_somebody_elses(*db)) return nullptr;
   check_pages(*db, path);
   // Before the first table: afterwards nobody could be reading in another mode.

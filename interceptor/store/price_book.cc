@@ -86,19 +86,20 @@ Result<PriceNotes> PriceBook::notes(const Filter& filter) {
       where.bind(row);
       while (row.executeStep()) out[row.getColumn(0).getString()] = row.getColumn(1).getInt64();
     };
-    Where priced(filter);
-    priced.condition("r.rates_source IS NOT NULL");
-    count("SELECT r.rates_source, count(*)" + std::string(kFrom) + priced.sql() + " GROUP BY 1",
-          notes.sources);
-    count("SELECT f.flag, count(*)" + std::string(kFrom) +
-              " JOIN request_price_flags f ON f.request_id = r.id" + where.sql() + " GROUP BY 1",
+    // From the few to the many: CROSS JOIN keeps that order.
+    const auto joined = [](const char* table) {
+      return std::string(" FROM ") + table +
+             " n CROSS JOIN requests r ON r.id = n.request_id JOIN projects p ON p.id = "
+             "r.project_id";
+    };
+    count("SELECT n.flag, count(*)" + joined("request_price_flags") + where.sql() + " GROUP BY 1",
           notes.flags);
     if (db.tableExists("request_price_history")) {
-      SQLite::Statement row(db, "SELECT count(*)" + std::string(kFrom) +
-                                    " JOIN request_price_history h ON h.request_id = r.id AND "
-                                    "h.position = 0" +
-                                    where.sql());
-      where.bind(row);
+      Where repriced(filter);
+      repriced.condition("n.position = 0");
+      SQLite::Statement row(db,
+                            "SELECT count(*)" + joined("request_price_history") + repriced.sql());
+      repriced.bind(row);
       if (row.executeStep()) notes.repriced = row.getColumn(0).getInt64();
     }
     return notes;

@@ -9,6 +9,7 @@
 
 #include "interceptor/store/read_only.h"
 #include "interceptor/store/sqlite_error.h"
+#include "interceptor/store/summary.h"
 #include "interceptor/store/timestamp.h"
 #include "interceptor/store/where.h"
 
@@ -104,6 +105,15 @@ std::optional<int64_t> maybe(const SQLite::Column& column) {
   return column.getInt64();
 }
 
+int64_t missed_calls(SQLite::Database& db, const Filter& filter) {
+  Where where;
+  where.times("at", filter);
+  where.condition("reason <> 'unknown_path'");
+  SQLite::Statement row(db, "SELECT coalesce(sum(count), 0) FROM misses" + where.sql());
+  where.bind(row);
+  return row.executeStep() ? row.getColumn(0).getInt64() : 0;
+}
+
 }  // namespace
 
 struct Queries::Parts {
@@ -135,6 +145,10 @@ Result<Queries> Queries::open(const std::filesystem::path& database) {
   auto opened = open_read_only(database);
   if (!opened) return std::unexpected(opened.error());
   return Queries(std::make_unique<Parts>(std::move(*opened)));
+}
+
+Result<Summary> Queries::summary(const Filter& filter) {
+  return parts_->run("store.summary", [&](SQLite::Database& db) { return summarize(db, filter); });
 }
 
 Result<Totals> Queries::totals(const Filter& filter) {
@@ -183,14 +197,7 @@ Result<std::vector<Group>> Queries::by(GroupBy group, const Filter& filter) {
       made.totals = read_sums(row, 2);
       add_latency(made.totals, latencies[{made.key, made.provider}]);
     }
-    if (group != GroupBy::day && group != GroupBy::hour)
-      std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
-        if (a.totals.cost != b.totals.cost) return a.totals.cost > b.totals.cost;
-        if (a.totals.shadow_cost != b.totals.shadow_cost)
-          return a.totals.shadow_cost > b.totals.shadow_cost;
-        if (a.totals.requests != b.totals.requests) return a.totals.requests > b.totals.requests;
-        return std::tie(a.key, a.provider) < std::tie(b.key, b.provider);
-      });
+    if (group != GroupBy::day && group != GroupBy::hour) sort_dearest_first(groups);
     return groups;
   });
 }
@@ -216,23 +223,22 @@ Result<std::vector<MissCount>> Queries::misses(const Filter& filter) {
 
 Result<MeteredShare> Queries::metered_share(const Filter& filter) {
   return parts_->run("store.metered_share", [&](SQLite::Database& db) {
-    MeteredShare share;
-    const auto count = [&](const char* sql, Where where, int64_t& out) {
-      SQLite::Statement row(db, sql + where.sql());
-      where.bind(row);
-      if (row.executeStep()) out = row.getColumn(0).getInt64();
-    };
-    SQLite::Transaction snapshot(db);
     Where requests;
     requests.times("r.requested_at", filter);
     requests.condition(kNoSelfTest);
-    count("SELECT count(*) FROM requests r", requests, share.metered);
-    Where misses;
-    misses.times("at", filter);
-    misses.condition("reason <> 'unknown_path'");
-    count("SELECT coalesce(sum(count), 0) FROM misses", misses, share.missed);
+    SQLite::Transaction snapshot(db);
+    SQLite::Statement row(db, "SELECT count(*) FROM requests r" + requests.sql());
+    requests.bind(row);
+    MeteredShare share;
+    if (row.executeStep()) share.metered = row.getColumn(0).getInt64();
+    share.missed = missed_calls(db, filter);
     return share;
   });
+}
+
+Result<int64_t> Queries::missed(const Filter& filter) {
+  return parts_->run("store.missed",
+                     [&](SQLite::Database& db) { return missed_calls(db, filter); });
 }
 
 Result<std::optional<int64_t>> Queries::last_capture_us() {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,6 +83,14 @@ struct UnpricedModel {
   int64_t last_seen_us = 0;
 };
 
+// All that a report says of the calls of a period.
+struct Summary {
+  Totals totals;
+  std::vector<Group> projects, providers, models;  // dearest first
+  std::vector<UnpricedModel> unpriced;             // the most calls first
+  std::map<std::string, int64_t> sources;          // bundled-YYYY-MM-DD, override, provider: calls
+};
+
 struct Project {
   std::string slug;
   std::string name;
@@ -138,6 +147,7 @@ class Queries {
   Queries(Queries&&) noexcept;
   Queries& operator=(Queries&&) noexcept;
 
+  [[nodiscard]] Result<Summary> summary(const Filter& filter);
   [[nodiscard]] Result<Totals> totals(const Filter& filter);
   // Dearest first; days and hours in order.
   [[nodiscard]] Result<std::vector<Group>> by(GroupBy group, const Filter& filter);
@@ -146,6 +156,7 @@ class Queries {
   [[nodiscard]] Result<std::vector<MissCount>> misses(const Filter& filter);
   // By times only. Side calls that are no usage (reason unknown_path) do not count.
   [[nodiscard]] Result<MeteredShare> metered_share(const Filter& filter);
+  [[nodiscard]] Result<int64_t> missed(const Filter& filter);  // of metered_share()
   [[nodiscard]] Result<std::optional<int64_t>> last_capture_us();
   [[nodiscard]] Result<std::vector<UnpricedModel>> unpriced_models(const Filter& filter);
   [[nodiscard]] Result<std::vector<Project>> projects();

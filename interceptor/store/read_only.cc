@@ -29,7 +29,8 @@ std::string percent_encoded(const std::string& path) {
 
 Result<std::unique_ptr<SQLite::Database>> try_open(const std::string& name, int flags) {
   try {
-    auto db = std::make_unique<SQLite::Database>(name, SQLite::OPEN_READONLY | flags, kBusyMs);
+    auto db = std::make_unique<SQLite::Database>(
+        name, SQLite::OPEN_READONLY | SQLite::OPEN_NOMUTEX | flags, kBusyMs);
     db->exec("PRAGMA query_only = ON");
     if (db->execAndGet("PRAGMA application_id").getInt64() != kApplicationId)
       return fail(Code::malformed, "store.queries.open");

@@ -30,7 +30,10 @@ class Use {
     return *this;
   }
   Use& operator<<(const std::string& value) {
-    statement_.bind(next_++, is_clean_text(value) ? value : clean_text(value));
+    if (is_clean_text(value))
+      statement_.bind(next_++, value);
+    else
+      statement_.bind(next_++, clean_text(value));
     return *this;
   }
   Use& operator<<(const std::optional<int64_t>& value) { return maybe(value); }

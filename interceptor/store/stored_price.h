@@ -31,9 +31,8 @@ struct ExplainedCall {
 
 // How the calls of a period got their prices.
 struct PriceNotes {
-  std::map<std::string, int64_t> sources;  // bundled-YYYY-MM-DD, override, provider: calls
-  std::map<std::string, int64_t> flags;    // stale_rate, provider_cost_differs, ...: calls
-  int64_t repriced = 0;                    // calls whose first price was replaced
+  std::map<std::string, int64_t> flags;  // stale_rate, provider_cost_differs, ...: calls
+  int64_t repriced = 0;                  // calls whose first price was replaced
 };
 
 }  // namespace hm::store

@@ -32,6 +32,9 @@ class Where {
     if (filter.since_us) add(std::string(column) + " >= ?", iso8601_utc(*filter.since_us));
     if (filter.until_us) add(std::string(column) + " < ?", iso8601_utc(*filter.until_us));
   }
+  void text(const char* column, const std::string& value) {
+    if (!value.empty()) add(std::string(column) + " = ?", value);
+  }
   void condition(const std::string& sql) { sql_ += (sql_.empty() ? " WHERE " : " AND ") + sql; }
   [[nodiscard]] const std::string& sql() const { return sql_; }
   int bind(SQLite::Statement& statement) const {
@@ -41,9 +44,6 @@ class Where {
   }
 
  private:
-  void text(const char* column, const std::string& value) {
-    if (!value.empty()) add(std::string(column) + " = ?", value);
-  }
   void add(const std::string& sql, std::string value) {
     condition(sql);
     values_.push_back(std::move(value));

@@ -75,7 +75,7 @@ TEST_CASE("where prices come from, and what is only near") {
   CHECK_FALSE(holds(report_text(report, "9.9.9", {}), "Rate card"));
   report.card = {std::shared_ptr<void>(), &hm::pricing::RateCard::bundled()};
   report.today = *hm::pricing::parse_day("2026-11-24");
-  report.notes.sources = {{"bundled-2026-11-23", 9}, {"override", 1}, {"provider", 2}};
+  report.sources = {{"bundled-2026-11-23", 9}, {"override", 1}, {"provider", 2}};
   report.notes.flags = {{"provider_cost_differs", 2}, {"stale_rate", 1}};
   report.notes.repriced = 3;
   const std::string text = report_text(report, "9.9.9", {});

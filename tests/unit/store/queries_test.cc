@@ -76,6 +76,70 @@ TEST_CASE("totals by hand") {
   CHECK(t.p95_latency_ms == 1500);
 }
 
+// One walk of our own against SQLite's own sums.
+TEST_CASE("the summary says what totals, tables and the list of unpriced models say") {
+  Bench bench;
+  fill(bench);
+  Queries queries = bench.queries();
+  const auto same_totals = [](const Totals& a, const Totals& b) {
+    CHECK(a.requests == b.requests);
+    CHECK(a.errors == b.errors);
+    CHECK(a.incomplete == b.incomplete);
+    CHECK(a.no_usage == b.no_usage);
+    CHECK(a.unpriced == b.unpriced);
+    CHECK(a.subscription == b.subscription);
+    CHECK(a.input_tokens == b.input_tokens);
+    CHECK(a.output_tokens == b.output_tokens);
+    CHECK(a.thinking_tokens == b.thinking_tokens);
+    CHECK(a.cache_read_tokens == b.cache_read_tokens);
+    CHECK(a.cache_write_tokens == b.cache_write_tokens);
+    CHECK(a.bytes_up == b.bytes_up);
+    CHECK(a.bytes_down == b.bytes_down);
+    CHECK(a.cost == b.cost);
+    CHECK(a.shadow_cost == b.shadow_cost);
+    CHECK(a.avg_latency_ms == b.avg_latency_ms);
+    CHECK(a.p95_latency_ms == b.p95_latency_ms);
+  };
+  const auto same_groups = [&](const std::vector<Group>& a, const std::vector<Group>& b) {
+    REQUIRE(a.size() == b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      CHECK(a[i].key == b[i].key);
+      CHECK(a[i].provider == b[i].provider);
+      same_totals(a[i].totals, b[i].totals);
+    }
+  };
+  std::vector<Filter> filters(9);
+  filters[1].since_us = kNoon + kHour;       // most rows
+  filters[2].since_us = kNoon + 25 * kHour;  // one of six
+  filters[3].until_us = kNoon + kHour;
+  filters[4].project = "beta";
+  filters[5].project = "nobody";
+  filters[6].provider = "openai";
+  filters[7].model = "claude-sonnet-5";
+  filters[8].run_id = "run-1";
+  for (const Filter& filter : filters) {
+    const auto summary = queries.summary(filter);
+    REQUIRE(summary);
+    same_totals(summary->totals, queries.totals(filter).value());
+    same_groups(summary->projects, queries.by(GroupBy::project, filter).value());
+    same_groups(summary->providers, queries.by(GroupBy::provider, filter).value());
+    same_groups(summary->models, queries.by(GroupBy::model, filter).value());
+    const auto unpriced = queries.unpriced_models(filter).value();
+    REQUIRE(summary->unpriced.size() == unpriced.size());
+    for (size_t i = 0; i < unpriced.size(); ++i) {
+      CHECK(summary->unpriced[i].provider == unpriced[i].provider);
+      CHECK(summary->unpriced[i].model == unpriced[i].model);
+      CHECK(summary->unpriced[i].reason == unpriced[i].reason);
+      CHECK(summary->unpriced[i].requests == unpriced[i].requests);
+      CHECK(summary->unpriced[i].input_tokens == unpriced[i].input_tokens);
+      CHECK(summary->unpriced[i].output_tokens == unpriced[i].output_tokens);
+      CHECK(summary->unpriced[i].first_seen_us == unpriced[i].first_seen_us);
+      CHECK(summary->unpriced[i].last_seen_us == unpriced[i].last_seen_us);
+    }
+    CHECK(queries.missed(filter).value() == queries.metered_share(filter)->missed);
+  }
+}
+
 TEST_CASE("filters") {
   Bench bench;
   fill(bench);
