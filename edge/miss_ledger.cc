@@ -39,6 +39,7 @@ Result<void> MissLedger::keep_in(const Folders& folders, int64_t now_us) {
     enter(slot);
     if (file_.slots()[slot].offered != 0) offered_ = next_sequence_ - 1;
   }
+  file_.release_pages();
   return {};
 }
 

@@ -330,6 +330,11 @@ void MissFile::move_to(MissFile fresh) {
   std::swap(*this, fresh);
 }
 
+void MissFile::release_pages() {
+  // What is written stays in the file's pages. Plain memory would be lost.
+  if (fd_ >= 0) static_cast<void>(::madvise(layout_, sizeof(Layout), MADV_DONTNEED));
+}
+
 void MissFile::remove() {
   if (fd_ >= 0) ::unlink(path_.c_str());
 }

@@ -83,6 +83,9 @@ class MissFile {
   void recover(int64_t now_us);
   // `into` gets `sum`'s numbers and `from` becomes free, both or neither.
   void merge(size_t into, size_t from, const Miss& sum);
+  // Looking through all slots brings two megabytes of the file into this process; it needs the
+  // pages of the slots in use only, and they come back by themselves.
+  void release_pages();
   void remove();  // the file is needed no more
   // All entries go on in `fresh`, which must be a new file; this one is plain memory afterwards.
   void move_to(MissFile fresh);

@@ -75,6 +75,20 @@ constexpr std::streamoff kFirstSlot = 4096;
 
 }  // namespace
 
+TEST_CASE("pages that are released keep what they hold, in a file and in plain memory") {
+  const Folder folder;
+  auto file = MissFile::take_or_make({folder.path});
+  REQUIRE(file);
+  MissFile plain;
+  for (MissFile* one : {&*file, &plain}) {
+    one->slots()[3].fill(miss(3), MissSlot::done);
+    one->slots()[4000].fill(miss(4000), MissSlot::done);
+    one->release_pages();
+    REQUIRE(entries(*one).size() == 2);
+    CHECK(entries(*one)[1].call_id == "call-4000");
+  }
+}
+
 TEST_CASE("a miss as text, odd words included") {
   Miss odd = miss(7);
   odd.sequence = 5;
