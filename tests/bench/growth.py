@@ -30,21 +30,25 @@ def body_size(world, say):
     return points
 
 
-def rows(world, scale, say):
+def rows(world, scale, say, writer):
     points = []
-    for count in (1000, 10_000, 100_000, int(1_000_000 * scale)):
+    for count in (1000, 10_000, int(100_000 * min(scale * 10, 1))):
         folder = world.folder / f"rows-{count}"
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         own_measures.fill(world, folder, count)
         points.append((count, own_measures.report_over(world, folder)["report_ms"]))
-        say(f"  {count:>9} rows       {points[-1][1]:>10.1f} ms for report")
+    if writer:  # its database is a larger one
+        points.append((writer["rows"], writer["report_ms"]))
+    for count, milliseconds in points:
+        say(f"  {count:>9} rows       {milliseconds:>10.1f} ms for report")
     return points
 
 
-def run(world, scale, folder, say):
+def run(world, scale, folder, say, writer=None):
+    """writer: the figures of that measurement, when it was made."""
     say("... growth")
     series = {"connections": connections(world, say), "body_size": body_size(world, say),
-              "rows": rows(world, scale, say)}
+              "rows": rows(world, scale, say, writer)}
     if folder:
         target = pathlib.Path(folder)
         target.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@
 //   rtt      64 bytes to and fro on one raw connection, --count times
 //   down/up  --bytes over one raw connection
 //   keep     --count metered requests on one connection (2 KB up, 2 KB down)
+//   once     one such request
 //   fresh    --count new connections (CONNECT, TLS), one request each
 //   stream   --count streams after another: the first event and every event against its due time
 //   calls    --connections at once, --count requests altogether: calls a second
@@ -137,6 +138,14 @@ void run_keep(const LoadOptions& options) {
   std::printf("{\"request_us\": %s}\n", describe(std::move(samples)).c_str());
 }
 
+void run_once(const LoadOptions& options) {
+  const TlsContext context = client_context();
+  const Line line(options, context.get());
+  AnswerReader answer;
+  line.call(chat_request(options, false), answer);
+  std::puts("{}");
+}
+
 void run_fresh(const LoadOptions& options) {
   const TlsContext context = client_context();
   const std::string request = chat_request(options, false);
@@ -207,9 +216,9 @@ int main(int argc, char** argv) {
   using namespace hm::bench;
   const LoadOptions options = parse(argc, argv);
   const std::map<std::string_view, void (*)(const LoadOptions&)> modes{
-      {"rtt", run_rtt},     {"down", run_bulk},       {"up", run_bulk},
-      {"keep", run_keep},   {"fresh", run_fresh},     {"stream", run_stream},
-      {"calls", run_calls}, {"streams", run_streams}, {"idle", run_idle}};
+      {"rtt", run_rtt},     {"down", run_bulk},     {"up", run_bulk},     {"keep", run_keep},
+      {"fresh", run_fresh}, {"stream", run_stream}, {"calls", run_calls}, {"streams", run_streams},
+      {"idle", run_idle},   {"once", run_once}};
   const auto mode = modes.find(options.mode);
   if (mode == modes.end()) die("no such mode: " + options.mode);
   mode->second(options);

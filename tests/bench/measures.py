@@ -52,7 +52,7 @@ class Measures:
 
     def raw_throughput(self):
         """Mebibytes a second through a raw tunnel, downwards and upwards."""
-        size = int(1024 * 1048576 * min(1.0, self.scale))
+        size = int(256 * 1048576 * min(1.0, self.scale))
 
         def once(peer):
             return {mode: self.world.load(mode, "--bytes", size,
@@ -63,7 +63,8 @@ class Measures:
     def metered_request(self):
         """A request on a connection that is kept: 2 KB up, 2 KB down."""
         def once(peer):
-            result = self.world.load("keep", "--count", self._count(2000), *peer.metered())
+            result = self.world.load("keep", "--count", self._count(2000 * peer.share),
+                                     *peer.metered())
             return {"request_us": result["request_us"]["median"],
                     "p99_us": result["request_us"]["p99"]}
         return with_added(rounds_of(self.metered, self.rounds, once), "request_us", "added_us")
@@ -71,7 +72,7 @@ class Measures:
     def metered_connection(self):
         """A new connection: CONNECT, both handshakes, one request; nobody keeps one to the provider."""
         def once(peer):
-            result = self.world.load("fresh", "--count", self._count(200), *peer.fresh())
+            result = self.world.load("fresh", "--count", self._count(200 * peer.share), *peer.fresh())
             return {"connection_us": result["connection_us"]["median"],
                     "p99_us": result["connection_us"]["p99"]}
         return with_added(rounds_of(self.metered, self.rounds, once), "connection_us", "added_us")
@@ -105,7 +106,7 @@ class Measures:
     def calls(self):
         """Calls a second over 20 connections."""
         def once(peer):
-            result = self.world.load("calls", "--connections", 20, "--count", self._count(10_000),
-                                     *peer.metered())
+            result = self.world.load("calls", "--connections", 20, "--count",
+                                     self._count(10_000 * peer.share), *peer.metered())
             return {"calls_per_s": result["calls_per_s"]}
         return medians(rounds_of(self.metered, self.rounds, once))

@@ -2,11 +2,13 @@
 
 import json
 import os
+import socket
 import statistics
 import subprocess
 import time
 
 import pair as pairs
+import peers
 import world as worlds
 
 
@@ -57,32 +59,49 @@ def report_over(world, home, repeat=5):
     return {"report_ms": timed([*meter, "report", "--since", "3650", "--json"], environment, repeat)}
 
 
-def start_times(world, repeat=15):
-    """From exec to the first answer on the control socket; to the first metered call."""
-    edge, interceptor, first = [], [], []
-    for number in range(repeat):
+def _wait_connected(port, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return time.monotonic()
+        time.sleep(0.0003)
+    raise AssertionError(f"nobody listens on port {port}")
+
+
+def start_times(world, repeat=11):
+    """From the start of the process until its port accepts; of the interceptor also until a call
+    through both has been metered."""
+    ports = [peers.free_port() for _ in range(3)]
+    config = (f"[daemon]\nedge_port = {ports[0]}\ninternal_port = {ports[1]}\n"
+              f"api_port = {ports[2]}\n")
+    through = ["--way", "connect", "--dial", ports[0], "--target", f"{worlds.NAME}:443"]
+    series = {"edge_listening_ms": [], "interceptor_listening_ms": [], "first_metered_call_ms": []}
+    for number in range(repeat + 1):
         pair = worlds.PinnedPair(world.folder / "start", world.cpu,
                                  {f"{worlds.NAME}:443": f"127.0.0.1:{world.tls}"},
-                                 world.authority.cert, "")
+                                 world.authority.cert, config)
         try:
-            pair.start_edge()
             begun = time.monotonic()
-            pair.start_interceptor()
-            pair.wait_gate("open")
-            through = ["--way", "connect", "--dial", pair.edge_port,
-                       "--target", f"{worlds.NAME}:443"]
-            opened = (time.monotonic() - begun) * 1000
-            if number > 0:  # the first start makes CA and database
-                edge.append(pair.start_ms["edge"])
-                interceptor.append(pair.start_ms["daemon"])
-                first.append(opened)
-            world.load("keep", "--count", 1, *through)
+            pair.edge = pair.spawn_pinned("halton-meter-edge")
+            edge = _wait_connected(ports[0]) - begun
+            time.sleep(0.1)  # it has looked for the interceptor in vain
+            begun = time.monotonic()
+            pair.interceptor = pair.spawn_pinned("halton-meter-interceptor")
+            interceptor = _wait_connected(ports[1]) - begun
+            pairs.wait_for("gate open", lambda: pair.edge_status().get("gate") == "open", 20, 0.001)
+            world.load("once", *through)
+            first = time.monotonic() - begun
             pair.stop()
         finally:
             pair.kill_all()
-    return {"edge_listening_ms": statistics.median(edge),
-            "interceptor_listening_ms": statistics.median(interceptor),
-            "gate_open_ms": statistics.median(first)}
+        if number > 0:  # the first start makes CA and database
+            for name, value in zip(series, (edge, interceptor, first)):
+                series[name].append(value * 1000)
+    rows = pair.database.query("SELECT count(*) AS rows FROM requests")[0]["rows"]
+    if rows != repeat + 1:
+        raise AssertionError(f"{repeat + 1} first calls, {rows} rows")
+    return {name: statistics.median(values) for name, values in series.items()}
 
 
 def run_overhead(world, repeat=10):
@@ -92,7 +111,8 @@ def run_overhead(world, repeat=10):
     environment = pairs.clean_environment(home)
     meter = worlds.pinned(world.cpu, pairs.BIN / "halton-meter")
     command = [*meter, "run", "--quiet", "--", "true"]
-    timed(command, environment, 1)  # makes CA and database
+    for _ in range(2):  # makes CA and database
+        timed(command, environment, 1)
     plain = timed(worlds.pinned(world.cpu, "true"), environment, repeat)
     return {"run_adds_ms": timed(command, environment, repeat) - plain}
 
@@ -135,6 +155,7 @@ def _memory(pair):
 def memory(world, many_calls):
     config = "[intercept]\nmax_sessions = 2000\n"
     pair = world.pair("memory", config)
+    time.sleep(2)  # what a start needs once is given back
     idle = _memory(pair)
     through = ["--way", "connect", "--dial", pair.edge_port, "--target", f"{worlds.NAME}:443"]
     world.load("calls", "--connections", 20, "--count", 1000, *through)
@@ -143,16 +164,21 @@ def memory(world, many_calls):
     world.load("calls", "--connections", 20, "--count", many_calls - 1000, *through)
     wait_rows(pair, many_calls)
     after_many = _memory(pair)
-    raw = _held(world, pair, 1000, False)
-    metered = _held(world, pair, 500, True)
     pair.stop()
+    held = {}
+    for name, connections, tls in (("raw", 1000, False), ("metered", 500, True)):
+        pair = world.pair(f"memory-{name}", config)  # nothing freed lies about that could be reused
+        held[name] = _held(world, pair, connections, tls)
+        pair.stop()
     figures = {}
     for name in idle:
         figures |= {f"{name}_idle_mib": idle[name] / 1024,
                     f"{name}_after_1000_mib": after_1000[name] / 1024,
-                    f"{name}_after_{many_calls}_mib": after_many[name] / 1024}
-    return figures | {"raw_tunnel_kib": raw["edge"], "metered_edge_kib": metered["edge"],
-                      "metered_interceptor_kib": metered["interceptor"]}
+                    f"{name}_after_{many_calls}_mib": after_many[name] / 1024,
+                    f"{name}_growth": after_many[name] / after_1000[name]}
+    return figures | {"raw_tunnel_kib": held["raw"]["edge"],
+                      "metered_edge_kib": held["metered"]["edge"],
+                      "metered_interceptor_kib": held["metered"]["interceptor"]}
 
 
 def sizes():

@@ -17,6 +17,7 @@ def free_port():
 
 class Peer:
     """name, and where each kind of call goes; `start` leaves it ready."""
+    share = 1  # of the usual number of calls: the slow have fewer
 
     def __init__(self, world):
         self.world = world
@@ -221,6 +222,7 @@ class Microsocks(Peer):
 class Mitmdump(Peer):
     """The intercepting proxy that everybody knows; streams are handed on as they come."""
     name = "mitmdump"
+    share = 0.2
 
     def start(self):
         self.port = free_port()

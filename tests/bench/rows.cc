@@ -2,6 +2,10 @@
 // many rows for the measurement of `report`.
 //
 //   bench_rows HOME ROWS      writes ROWS calls into HOME/db.sqlite, prints {"rows_per_s": N}
+//
+// The calls are as a meter makes them: random ids, one after another in time, two rates each. At
+// most some thousand wait in the queue: more than any relay hands over at once, and few enough that
+// the writer commits them within the time after which it would save them in the spool first.
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -10,6 +14,7 @@
 #include <thread>
 
 #include "common/base/clock.h"
+#include "common/base/random_id.h"
 #include "interceptor/pricing/rate_card.h"
 #include "interceptor/store/record_queue.h"
 #include "interceptor/store/writer.h"
@@ -19,15 +24,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-hm::CallRecord call(int64_t number, int64_t now_us) {
+constexpr size_t kMostWaiting = 2048;
+
+hm::CallRecord call(int64_t number, int64_t begun_us) {
   static constexpr const char* kModels[] = {"gpt-5-mini", "gpt-5", "claude-sonnet-4-5",
                                             "claude-haiku-4-5"};
   const auto kind = static_cast<size_t>(number % 4);
   hm::CallRecord record;
-  char id[40];
-  std::snprintf(id, sizeof id, "00000000-0000-4000-8000-%012lld", static_cast<long long>(number));
-  record.id = id;
-  record.call_id = "bench";
+  record.id = hm::random_uuid();
+  record.call_id = hm::random_hex_id();
   record.provider = record.rate_namespace = kind < 2 ? "openai" : "anthropic";
   record.host = kind < 2 ? "api.openai.com" : "api.anthropic.com";
   record.model = record.requested_model = kModels[kind];
@@ -35,7 +40,7 @@ hm::CallRecord call(int64_t number, int64_t now_us) {
   record.usage.input_tokens = 500 + number % 100;
   record.usage.output_tokens = 100 + number % 50;
   record.tokens_complete = true;
-  record.requested_at_us = now_us - number % (30LL * 86'400) * 1'000'000;
+  record.requested_at_us = begun_us + number * 1'000'000;
   record.ttfb_us = 200'000;
   record.duration_us = 1'500'000;
   record.bytes_up = record.bytes_down = 2048;
@@ -63,13 +68,14 @@ int main(int argc, char** argv) {
   options.spool_dir = home / "spool";
   hm::store::Writer writer(options, queue, rates, hm::system_clock());
   if (!writer.start()) hm::bench::die("the writer does not start");
-  const int64_t now_us = hm::system_clock().wall_us();
+  const int64_t first_us = hm::system_clock().wall_us() - rows * 1'000'000;
   const int64_t begun = hm::bench::now_ns();
   for (int64_t number = 0; number < rows; ++number) {
-    while (queue.depth() > 32'768) std::this_thread::sleep_for(1ms);
-    if (!queue.push(call(number, now_us))) hm::bench::die("the queue is full");
+    while (queue.depth() >= kMostWaiting) std::this_thread::sleep_for(1ms);
+    if (!queue.push(call(number, first_us))) hm::bench::die("the queue is full");
   }
   if (!writer.flush(600s)) hm::bench::die("the writer does not come to an end");
   const double seconds = static_cast<double>(hm::bench::now_ns() - begun) / 1e9;
-  std::printf("{\"rows_per_s\": %.0f}\n", static_cast<double>(rows) / seconds);
+  std::printf("{\"rows_per_s\": %.0f, \"spooled\": %lld}\n", static_cast<double>(rows) / seconds,
+              static_cast<long long>(writer.status().spooled.load()));
 }

@@ -93,7 +93,14 @@ class PinnedPair(pairs.Pair):
         super().__init__(folder, connect_to, ca_file, config)
 
     def _spawn(self, name, *arguments):
-        process = super()._spawn(name, *arguments)
-        for task in os.listdir(f"/proc/{process.pid}/task"):
-            os.sched_setaffinity(int(task), {self.cpu})
-        return process
+        # Pinned from its first instruction on; we ourselves go on elsewhere.
+        ours = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self.cpu})
+        try:
+            return super()._spawn(name, *arguments)
+        finally:
+            os.sched_setaffinity(0, ours)
+
+    def spawn_pinned(self, name):
+        """With the ports of the configuration."""
+        return self._spawn(name)
