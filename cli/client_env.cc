@@ -110,18 +110,24 @@ EarlierProxy earlier_proxy(const Environment& environment, const std::vector<uin
   return {};
 }
 
-std::string earlier_roots(const Environment& environment, const std::vector<ClientPlaces>& ours) {
-  const std::string_view file = look_up(environment, "SSL_CERT_FILE");
-  if (!file.starts_with('/')) return {};
-  for (const std::string_view usual : {"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem",
-                                       "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-                                       "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"}) {
-    if (file == usual) return {};
+std::vector<std::string> earlier_roots(const Environment& environment,
+                                       const std::vector<ClientPlaces>& ours) {
+  static constexpr std::array<std::string_view, 5> kUsual = {
+      "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt",
+      "/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"};
+  std::vector<std::string> found;
+  for (const std::string_view name : {"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+                                      "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE"}) {
+    const std::string_view file = look_up(environment, name);
+    if (!file.starts_with('/') || file.ends_with("/certifi/cacert.pem")) continue;
+    if (std::find(kUsual.begin(), kUsual.end(), file) != kUsual.end()) continue;
+    const bool of_ours = std::any_of(ours.begin(), ours.end(), [&](const ClientPlaces& places) {
+      return file == places.bundle.native() || file == places.ca_cert.native();
+    });
+    if (!of_ours && std::find(found.begin(), found.end(), file) == found.end())
+      found.emplace_back(file);
   }
-  for (const ClientPlaces& places : ours) {
-    if (file == places.bundle.native() || file == places.ca_cert.native()) return {};
-  }
-  return std::string(file);
+  return found;
 }
 
 Variables client_variables(const Environment& current, const ClientPlaces& places,
@@ -150,13 +156,16 @@ Variables client_variables(const Environment& current, const ClientPlaces& place
                                               "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE"};
   for (const char* name : kBundleNames) set(name, places.bundle.string());
   if (reach == Reach::one_command) set("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", places.bundle.string());
-  // These add to a client's roots.
-  set("NODE_EXTRA_CA_CERTS", places.ca_cert.string());
-  set("CODEX_CA_CERTIFICATE", places.ca_cert.string());
-  if (reach == Reach::one_command) set("DENO_CERT", places.ca_cert.string());
+  // These add to a client's roots: ours alone is enough, unless the user had added others.
+  const std::string added = (places.own_roots ? places.bundle : places.ca_cert).string();
+  set("NODE_EXTRA_CA_CERTS", added);
+  set("CODEX_CA_CERTIFICATE", added);
+  if (reach == Reach::one_command) set("DENO_CERT", added);
 
   set("PYTHONPATH", in_front(places.python_dir.native(), look_up(current, "PYTHONPATH")));
   set("NODE_USE_ENV_PROXY", "1");
+  // Marks the variables as ours, also when the edge has another port one day.
+  if (reach == Reach::shell) set("HALTON_METER_ENV_PORT", std::to_string(places.edge_port));
   if (!tags.project.empty()) set("HALTON_PROJECT", tags.project);
   if (!tags.run_id.empty()) set("HALTON_METER_RUN", tags.run_id);
   if (!tags.run_folder.empty()) set("HALTON_METER_RUN_DIR", tags.run_folder);

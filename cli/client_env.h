@@ -18,6 +18,7 @@ struct ClientPlaces {
   std::filesystem::path bundle;      // system roots and our CA
   std::filesystem::path ca_cert;     // our CA alone
   std::filesystem::path python_dir;  // holds certifi/
+  bool own_roots = false;            // the bundle holds roots that only this user has
 };
 
 struct RunTags {
@@ -54,10 +55,10 @@ struct EarlierProxy {
 [[nodiscard]] EarlierProxy earlier_proxy(const Environment& environment,
                                          const std::vector<uint16_t>& ours);
 
-// The file of roots that the user named for TLS clients; empty when there is none, or it is one of
-// ours or of the system's usual places.
-[[nodiscard]] std::string earlier_roots(const Environment& environment,
-                                        const std::vector<ClientPlaces>& ours);
+// The files of roots that the user named for TLS clients (SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and
+// the like), none twice; not ours, not those of the system's usual places, and not certifi's own.
+[[nodiscard]] std::vector<std::string> earlier_roots(const Environment& environment,
+                                                     const std::vector<ClientPlaces>& ours);
 
 // "http://127.0.0.1:8081" or with localhost: the port; 0 otherwise.
 [[nodiscard]] uint16_t loopback_port(std::string_view url);

@@ -38,6 +38,7 @@ int run(Context& context, const Flags& flags) {
   const Settings settings = load_settings(context);
   ClientPlaces places = home_places(context.home);
   places.edge_port = ports->edge;
+  places.own_roots = !settings.upstream_roots.empty();
   const auto authority = ensure_authority(context, settings.metered_hosts);
   std::vector<std::string> roots;
   if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);

@@ -48,7 +48,8 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   };
   const Settings settings = load_settings(context);
   metering.config_warnings = settings.warnings;
-  const ClientPlaces usual = home_places(context.home);
+  ClientPlaces usual = home_places(context.home);
+  usual.own_roots = !settings.upstream_roots.empty();
   const auto authority = ensure_authority(context, settings.metered_hosts);
   if (!authority) return without_certificates(authority.error());
   std::vector<std::string> roots;
@@ -73,10 +74,12 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   }
 
   const EarlierProxy proxy = earlier_proxy(context.environment, our_ports);
-  std::string own_roots;
-  if (settings.upstream_roots.empty())
+  std::vector<std::string> own_roots;
+  if (settings.upstream_roots.empty()) {
     own_roots = earlier_roots(context.environment, {usual, outer});
-  if (!own_roots.empty() && ::access(own_roots.c_str(), R_OK) != 0) own_roots.clear();
+    std::erase_if(own_roots,
+                  [](const std::string& file) { return ::access(file.c_str(), R_OK) != 0; });
+  }
   // The usual pair serves when calls through it take the way they took before.
   const bool same_way = (proxy.url.empty() || settings.has_upstream_proxy) && own_roots.empty();
   if (same_way && use(metering, context.place, usual)) return metering;
@@ -87,16 +90,19 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   }
 
   const std::string upstream = settings.has_upstream_proxy ? std::string() : proxy.url;
-  auto own = OwnPair::start(context, {.upstream_proxy = upstream, .upstream_roots = own_roots},
-                            signals, metering.interrupted);
+  auto own = OwnPair::start(
+      context,
+      {.upstream_proxy = upstream, .upstream_roots = own_roots.empty() ? "" : own_roots.front()},
+      signals, metering.interrupted);
   if (!own) {
     metering.why_not = own.error();
     return metering;
   }
   metering.clients = usual;
   if (!own_roots.empty()) {
-    roots.push_back(own_roots);
-    const ClientPlaces apart = places_in(context.home, own->folder());
+    roots = own_roots;
+    ClientPlaces apart = places_in(context.home, own->folder());
+    apart.own_roots = true;
     if (auto made = ensure_bundle(apart, *authority, roots); !made) {
       own->finish(kEndLimitMs);
       return without_certificates(made.error());

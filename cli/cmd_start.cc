@@ -3,6 +3,7 @@
 #include "cli/child_process.h"
 #include "cli/command.h"
 #include "cli/control_client.h"
+#include "cli/installer.h"
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
 #include "cli/steps.h"
@@ -25,6 +26,7 @@ int unhealthy(Context& context, const std::string& missing) {
 int report(Context& context, const PairService& service, bool quiet) {
   if (const std::string missing = service.wait_healthy(kHealthLimitMs); !missing.empty())
     return unhealthy(context, missing);
+  refresh_session_environment(context);
   const BoundPorts ports = bound_ports(context.place).value_or(BoundPorts{});
   if (quiet) {
     *context.err << "halton-meter: metering at 127.0.0.1:" << ports.edge << "\n";

@@ -1,5 +1,6 @@
 // `stop` and `restart`: what ends the interceptor on purpose.
 #include "cli/command.h"
+#include "cli/installer.h"
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
 #include "cli/steps.h"
@@ -67,6 +68,7 @@ int run_restart(Context& context, const Flags& flags) {
                  "halton-meter doctor");
     return kNotWell;
   }
+  refresh_session_environment(context);
   steps.done("metering");
   return kFine;
 }

@@ -1,12 +1,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <iostream>
+#include <utility>
 
 #include "cli/child_process.h"
 #include "cli/command.h"
 #include "cli/removal.h"
 #include "cli/text.h"
+#include "cli/units.h"
 
 namespace hm::cli {
 namespace {
@@ -29,31 +32,53 @@ bool confirmed(Context& context, const Flags& flags, bool& usage) {
   return false;
 }
 
-void leave_a_waiter(const Context& context) {
+// It ends the edge when the listed programs have ended, and takes away what had to stay with it.
+void leave_a_waiter(const Context& context, const Flags& flags,
+                    const std::vector<CarryingProcess>& listed) {
   SignalLine signals;
   ProcessPlan plan;
   plan.program = context.program_folder / "halton-meter";
-  plan.words = {plan.program.string(), "uninstall", "--when-unused"};
+  plan.words = {plan.program.string(), "uninstall", "--when-unused", "--yes"};
+  for (const char* flag : {"purge", "include-logs"})
+    if (flags.has(flag)) plan.words.push_back(std::string("--") + flag);
+  for (const CarryingProcess& process : listed) plan.words.push_back(std::to_string(process.pid));
   plan.environment = context.environment;
   for (const char* name : {"HTTPS_PROXY", "https_proxy"}) plan.environment.erase(name);
   plan.background = true;
   static_cast<void>(start_process(plan, signals));
 }
 
+int wait_for_the_last(Removal& removal, const Flags& flags) {
+  std::vector<CarryingProcess> listed;
+  for (const std::string& word : flags.operands())
+    if (auto process = process_named(static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10))))
+      listed.push_back(std::move(*process));
+  const int code = removal.stop_edge_when_unused(listed);
+  if (code == kFine && flags.has("purge")) removal.purge(flags.has("include-logs"), false);
+  return code;
+}
+
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
+  if (!flags.operands().empty() && !flags.has("when-unused"))
     return usage_error(context, "uninstall",
                        "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("include-logs") && !flags.has("purge"))
     return usage_error(context, "uninstall", "--include-logs goes with --purge");
   Removal removal(context);
-  if (flags.has("when-unused")) return removal.stop_edge_when_unused();
+  if (flags.has("when-unused")) return wait_for_the_last(removal, flags);
   bool usage = false;
   if (!confirmed(context, flags, usage)) return usage ? kUsage : kNotWell;
 
-  const bool edge_stays = removal.run(flags.has("now"));
-  if (flags.has("purge")) removal.purge(flags.has("include-logs"));
-  if (edge_stays) leave_a_waiter(context);
+  std::vector<CarryingProcess> still;
+  const auto others = home_of_units(context);
+  if (others && *others != context.home.root()) {
+    *context.err << "The services of this user belong to the home " << others->string()
+                 << " and stay as they are.\n";
+  } else {
+    still = removal.run(flags.has("now"));
+  }
+  if (flags.has("purge")) removal.purge(flags.has("include-logs"), !still.empty());
+  if (!still.empty()) leave_a_waiter(context, flags, still);
   if (!removal.resisted().empty()) {
     *context.err << "Not everything could be removed:\n";
     for (const std::string& sentence : removal.resisted()) *context.err << "  " << sentence << "\n";
@@ -61,10 +86,14 @@ int run(Context& context, const Flags& flags) {
   }
   std::error_code ignored;
   *context.err << "Halton Meter is uninstalled.";
-  if (std::filesystem::exists(context.home.root(), ignored))
+  if (!still.empty() && flags.has("purge")) {
+    *context.err << " The rest of " << context.home.root().string() << " goes with the edge.";
+  } else if (std::filesystem::exists(context.home.root(), ignored)) {
     *context.err << " Kept: " << context.home.root().string()
-                 << (flags.has("purge") ? " (database and logs; --include-logs removes them, too)"
+                 << (flags.has("purge") ? " (what is no file of ours, and without --include-logs "
+                                          "database and logs)"
                                         : " (--purge removes what is no data)");
+  }
   *context.err << "\n";
   return kFine;
 }
@@ -74,7 +103,10 @@ constexpr std::array kFlags = {
     FlagSpec{"include-logs", "", "with --purge: database and logs, too"},
     FlagSpec{"yes", "", "do not ask"},
     FlagSpec{"now", "", "end the edge also while running programs carry its address"},
-    FlagSpec{"when-unused", "", "only wait until no program carries it, then end the edge"},
+    FlagSpec{
+        "when-unused", "",
+        "only wait until no program carries it (and those with the given PIDs have ended), then "
+        "end the edge"},
 };
 
 }  // namespace

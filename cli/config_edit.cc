@@ -1,11 +1,51 @@
 #include "cli/config_edit.h"
 
+#include <algorithm>
+
 #include "cli/subprocess.h"
 
 namespace hm::cli {
 namespace {
 
-// A TOML basic string.
+struct Span {
+  size_t from = std::string_view::npos;
+  size_t to = 0;
+};
+
+// The lines of the table [upstream], without its head; from is npos when there is none.
+Span upstream_table(std::string_view toml) {
+  Span table;
+  for (size_t at = 0; at < toml.size();) {
+    const size_t end = std::min(toml.find('\n', at), toml.size());
+    std::string_view line = toml.substr(at, end - at);
+    line = line.substr(0, line.find('#'));
+    const size_t next = std::min(end + 1, toml.size());
+    if (trimmed(line).starts_with('[')) {
+      if (table.from != std::string_view::npos) return table;
+      if (trimmed(line) == "[upstream]") table = {next, toml.size()};
+    }
+    if (table.from != std::string_view::npos) table.to = next;
+    at = next;
+  }
+  return table;
+}
+
+// The line `key = ...` of the table; from is npos when there is none.
+Span line_of(std::string_view toml, Span table, std::string_view key) {
+  for (size_t at = table.from; at < table.to;) {
+    const size_t end = std::min(toml.find('\n', at), table.to);
+    const std::string line = trimmed(toml.substr(at, end - at));
+    const size_t next = std::min(end + 1, table.to);
+    if (line.starts_with(key) &&
+        trimmed(std::string_view(line).substr(key.size())).starts_with('='))
+      return {at, next};
+    at = next;
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -15,42 +55,36 @@ std::string toml_string(std::string_view text) {
   return out + "\"";
 }
 
-// Behind the line "[upstream]"; npos: there is none.
-size_t behind_upstream(std::string_view toml) {
-  size_t at = 0;
-  while (at < toml.size()) {
-    const size_t end = std::min(toml.find('\n', at), toml.size());
-    std::string_view line = toml.substr(at, end - at);
-    line = line.substr(0, line.find('#'));
-    if (trimmed(line) == "[upstream]") return std::min(end + 1, toml.size());
-    at = end + 1;
-  }
-  return std::string_view::npos;
-}
-
-}  // namespace
-
-std::string with_upstream_proxy(std::string_view toml, std::string_view proxy_url,
-                                std::string_view no_proxy) {
-  std::string lines = "proxy = " + toml_string(proxy_url) + "\n";
+std::string toml_list(std::string_view comma_separated) {
   std::string list;
-  while (!no_proxy.empty()) {
-    const size_t comma = no_proxy.find(',');
-    const std::string entry = trimmed(no_proxy.substr(0, comma));
-    no_proxy = comma == std::string_view::npos ? std::string_view() : no_proxy.substr(comma + 1);
+  while (!comma_separated.empty()) {
+    const size_t comma = comma_separated.find(',');
+    const std::string entry = trimmed(comma_separated.substr(0, comma));
+    comma_separated =
+        comma == std::string_view::npos ? std::string_view() : comma_separated.substr(comma + 1);
     if (!entry.empty()) list += (list.empty() ? "" : ", ") + toml_string(entry);
   }
-  const bool has_list = toml.find("no_proxy") != std::string_view::npos;
-  if (!list.empty() && !has_list) lines += "no_proxy = [" + list + "]\n";
+  return "[" + list + "]";
+}
 
+std::string with_upstream(std::string_view toml, std::string_view key, std::string_view value) {
+  const std::string line = std::string(key) + " = " + std::string(value) + "\n";
   std::string out(toml);
-  const size_t at = behind_upstream(toml);
-  if (at != std::string_view::npos) {
-    if (at == out.size() && !out.ends_with('\n')) lines.insert(0, "\n");
-    return out.insert(at, lines);
+  const Span table = upstream_table(toml);
+  if (table.from == std::string_view::npos) {
+    if (!out.empty()) out += out.ends_with('\n') ? "\n" : "\n\n";
+    return out + "[upstream]   # taken over from the environment by halton-meter init\n" + line;
   }
-  if (!out.empty()) out += out.ends_with('\n') ? "\n" : "\n\n";
-  return out + "[upstream]   # taken over from the environment by halton-meter init\n" + lines;
+  if (const Span there = line_of(toml, table, key); there.from != std::string_view::npos)
+    return out.replace(there.from, there.to - there.from, line);
+  return out.insert(table.from,
+                    table.from == out.size() && !out.ends_with('\n') ? "\n" + line : line);
+}
+
+bool has_upstream(std::string_view toml, std::string_view key) {
+  const Span table = upstream_table(toml);
+  return table.from != std::string_view::npos &&
+         line_of(toml, table, key).from != std::string_view::npos;
 }
 
 }  // namespace hm::cli

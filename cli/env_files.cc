@@ -161,6 +161,10 @@ _halton_meter_env
 functions -e _halton_meter_env
 )fish";
 
+const std::filesystem::path& added_roots(const EnvFilesPlan& plan) {
+  return plan.places.own_roots ? plan.places.bundle : plan.places.ca_cert;
+}
+
 void fill(std::string& text, std::string_view name, std::string_view value) {
   for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at)) {
     text.replace(at, name.size(), value);
@@ -184,7 +188,7 @@ std::string filled(std::string_view body, const EnvFilesPlan& plan, bool fish) {
     }
   };
   for (const char* name : kBundleNames) add(name, plan.places.bundle);
-  for (const char* name : kCaNames) add(name, plan.places.ca_cert);
+  for (const char* name : kCaNames) add(name, added_roots(plan));
   std::string text(body);
   fill(text, "@SET@", set);
   fill(text, "@UNSET@", unset);
@@ -249,7 +253,7 @@ std::string environment_d_text(const EnvFilesPlan& plan) {
   for (const char* name : kBundleNames)
     out += std::string(name) + "=\"" + quoted(plan.places.bundle) + "\"\n";
   for (const char* name : kCaNames)
-    out += std::string(name) + "=\"" + quoted(plan.places.ca_cert) + "\"\n";
+    out += std::string(name) + "=\"" + quoted(added_roots(plan)) + "\"\n";
   out += "PYTHONPATH=\"" + quoted(plan.places.python_dir) + "${PYTHONPATH:+:$PYTHONPATH}\"\n";
   return out + "NODE_USE_ENV_PROXY=1\nHALTON_METER_ENV_PORT=" + port + "\n";
 }

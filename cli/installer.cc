@@ -14,6 +14,7 @@
 #include "cli/self_test.h"
 #include "cli/text.h"
 #include "cli/trust_files.h"
+#include "cli/units.h"
 #include "common/base/port_holder.h"
 #include "common/config/config.h"
 #include "interceptor/tls/ca_store.h"
@@ -63,6 +64,7 @@ int Installer::run() {
   edge_was_active_ = systemd_.state(kEdgeUnit) == "active";
   daemon_was_active_ = systemd_.state(kDaemonUnit) == "active";
   units_were_enabled_ = systemd_.property(kEdgeUnit, "UnitFileState") == "enabled";
+  if (is_somebody_elses()) return kNotWell;
   if (wishes_.clean) watch_home();
   const auto before = installed_mode(context_.home);
   if (before && *before != wishes_.mode)
@@ -90,6 +92,17 @@ int Installer::run() {
   return kFine;
 }
 
+// Units, start files and environment.d are there once for a user, whatever HALTON_METER_HOME says.
+bool Installer::is_somebody_elses() {
+  const auto other = home_of_units(context_);
+  if (!other || *other == context_.home.root()) return false;
+  *context_.err << "halton-meter init: the services of this user belong to the home "
+                << other->string() << ", not to " << context_.home.root().string()
+                << ".\nWhat to do: halton-meter run works with any home; to move the services, "
+                   "halton-meter uninstall with the other home first.\n";
+  return true;
+}
+
 // --- 1: home ------------------------------------------------------------------------------------
 
 bool Installer::make_home() {
@@ -110,6 +123,7 @@ bool Installer::make_home() {
   }
   anything_new_ = anything_new_ || !was_there;
   adopt_earlier_proxy();
+  adopt_earlier_roots();
   settings_ = load_settings(context_);
   for (const std::string& warning : config::load(context_.home.config()).warnings)
     notes_.push_back("configuration: " + warning);
@@ -131,21 +145,50 @@ void Installer::adopt_earlier_proxy() {
         "upstream proxy; shells that have it set keep it and are not metered");
     return;
   }
-  const auto text = read_file(context_.home.config(), 1024 * 1024).value_or(std::string());
   const std::string_view bypass = look_up(context_.environment, "no_proxy").empty()
                                       ? look_up(context_.environment, "NO_PROXY")
                                       : look_up(context_.environment, "no_proxy");
-  const auto wrote =
-      files_.write(context_.home.config(), with_upstream_proxy(text, proxy.url, bypass), 0600);
-  if (!wrote) {
-    notes_.push_back("the proxy in your environment could not be written to config.toml (" +
-                     describe(wrote.error()) + "); put it into [upstream] proxy there");
-    return;
-  }
+  if (change_config("the proxy in your environment", "proxy", toml_string(proxy.url), bypass))
+    notes_.push_back("the proxy of your environment, " + address.host + ":" +
+                     std::to_string(address.port) +
+                     ", is now the upstream proxy ([upstream] in config.toml)");
+}
+
+// Whoever needed roots of their own, behind a company's TLS inspection, needs them behind us, too:
+// the interceptor for the origins, the clients for everything that is not metered.
+void Installer::adopt_earlier_roots() {
+  if (!load_settings(context_).upstream_roots.empty()) return;
+  if (!look_up(context_.environment, "HALTON_METER_RUN_DIR").empty()) return;  // a run's own
+  const std::vector<std::string> files = earlier_roots(context_.environment, {places_});
+  const auto readable = std::ranges::find_if(
+      files, [](const std::string& file) { return ::access(file.c_str(), R_OK) == 0; });
+  if (readable == files.end()) return;
+  if (change_config("the CA file in your environment", "ca_file", toml_string(*readable)))
+    notes_.push_back("the CA file of your environment, " + *readable +
+                     ", is trusted beside the system's ([upstream] in config.toml)");
+}
+
+bool Installer::change_config(std::string_view what, std::string_view key, std::string_view value,
+                              std::string_view no_proxy) {
+  const auto not_taken = [&](const std::string& why) {
+    notes_.push_back(std::string(what) + " could not be written to config.toml (" + why +
+                     "); put it into [upstream] " + std::string(key) + " there");
+    return false;
+  };
+  const auto text = read_file(context_.home.config(), 1024 * 1024);
+  if (!text && text.error().code != Code::not_found) return not_taken(describe(text.error()));
+  const std::string before = text.value_or(std::string());
+  std::string after = with_upstream(before, key, value);
+  if (const std::string list = toml_list(no_proxy);
+      list != "[]" && !has_upstream(before, "no_proxy"))
+    after = with_upstream(after, "no_proxy", list);
+  if (config::parse(after, "config.toml").warnings.size() >
+      config::parse(before, "config.toml").warnings.size())
+    return not_taken("the file has it in a form that is not changed by a program");
+  if (const auto wrote = files_.write(context_.home.config(), after, 0600); !wrote)
+    return not_taken(describe(wrote.error()));
   anything_new_ = true;
-  notes_.push_back("the proxy of your environment, " + address.host + ":" +
-                   std::to_string(address.port) +
-                   ", is now the upstream proxy ([upstream] in config.toml)");
+  return true;
 }
 
 // --- 2, 3: certificates -------------------------------------------------------------------------
@@ -180,6 +223,7 @@ bool Installer::make_bundle() {
   steps_.begin("bundle");
   std::vector<std::string> roots;
   if (!settings_.upstream_roots.empty()) roots.push_back(settings_.upstream_roots);
+  places_.own_roots = !roots.empty();
   const auto before = read_file(places_.bundle);
   const auto made = ensure_bundle(places_, authority_pem_, roots);
   if (!made)

@@ -48,6 +48,10 @@ class Installer {
   [[nodiscard]] bool self_test();
 
   void adopt_earlier_proxy();
+  void adopt_earlier_roots();
+  [[nodiscard]] bool change_config(std::string_view what, std::string_view key,
+                                   std::string_view value, std::string_view no_proxy = {});
+  [[nodiscard]] bool is_somebody_elses();
   [[nodiscard]] bool write_unit(const char* unit, std::string_view unit_template, bool& changed);
   [[nodiscard]] bool daemon_is_current() const;
   [[nodiscard]] bool start_units(bool edge_changed, bool daemon_changed);
@@ -81,6 +85,10 @@ class Installer {
 // sentences.
 [[nodiscard]] std::vector<std::string> remove_environment(const Context& context,
                                                           FileChanges& files, bool keep_rc);
+
+// The session's variables name a port. When the edge has another one than they say, writes them
+// again.
+void refresh_session_environment(const Context& context);
 
 [[nodiscard]] std::filesystem::path environment_d_file(const Context& context);
 

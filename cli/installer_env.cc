@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include "cli/installer.h"
+#include "cli/pair_state.h"
 #include "cli/rc_block.h"
+#include "cli/trust_files.h"
 #include "cli/user_places.h"
 #include "common/config/config.h"
 
@@ -17,6 +19,25 @@ EnvFilesPlan Installer::env_plan() const {
           .ports_file = context_.home.ports(),
           .uid = ::getuid(),
           .upstream = config::load(context_.home.config()).config.upstream.proxy};
+}
+
+void refresh_session_environment(const Context& context) {
+  const auto file = environment_d_file(context);
+  const auto now = read_file(file, 64 * 1024);
+  const auto ports = bound_ports(context.place);
+  if (!now || !ports || ports->edge == 0 || installed_mode(context.home) != InstallMode::apps)
+    return;
+  EnvFilesPlan plan;
+  plan.places = home_places(context.home);
+  plan.places.edge_port = ports->edge;
+  plan.places.own_roots = !load_settings(context).upstream_roots.empty();
+  const std::string text = environment_d_text(plan);
+  if (text == *now || !replace_file(file, text, 0644)) return;
+  *context.err << "Note: the edge is at port " << ports->edge
+               << " now; programs that the session has started already know the old one until they "
+                  "are started again.\n";
+  const Systemd systemd(context);
+  if (systemd.usable()) static_cast<void>(systemd.call({"daemon-reload"}));
 }
 
 bool Installer::install_environment() {
@@ -72,7 +93,8 @@ bool Installer::write_rc_blocks() {
     if (!rc.wanted) continue;
     const auto& env_file =
         rc.shell == RcShell::fish ? context_.home.env_fish() : context_.home.env_sh();
-    const auto wrote = files_.write(rc.path, with_block(text, rc_line(env_file, rc.shell)), 0644);
+    const auto wrote =
+        files_.write(rc.path, with_block(text, rc_line(env_file, rc.shell), !now), 0644);
     if (!wrote)
       notes_.push_back(
           rc.path.string() + " cannot be written (" + describe(wrote.error()) +

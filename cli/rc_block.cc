@@ -72,7 +72,7 @@ std::string rc_line(const fs::path& env_file, RcShell shell) {
          "; fi\n";
 }
 
-std::string with_block(std::string_view text, std::string_view line) {
+std::string with_block(std::string_view text, std::string_view line, bool new_file) {
   if (const auto found = find_block(text)) {
     const std::string_view note =
         found->note.empty() || !found->note.starts_with("# Managed") ? kPlain : found->note;
@@ -81,7 +81,7 @@ std::string with_block(std::string_view text, std::string_view line) {
     if (has_block(rest)) rest = without_block(rest, ignored);
     return std::string(text.substr(0, found->from)) + block(note, line) + rest;
   }
-  if (text.empty()) return block(kOwnFile, line);
+  if (text.empty()) return block(new_file ? kOwnFile : kPlain, line);
   if (!text.ends_with('\n')) return std::string(text) + "\n" + block(kAfterText, line);
   return std::string(text) + block(kPlain, line);
 }

@@ -25,8 +25,11 @@ struct RcFile {
 // The guarded line: sources env.sh when it is there; when not, takes away what it had set.
 [[nodiscard]] std::string rc_line(const std::filesystem::path& env_file, RcShell shell);
 
-// The text with exactly one block at the place of the first one, else at its end.
-[[nodiscard]] std::string with_block(std::string_view text, std::string_view line);
+// The text with exactly one block at the place of the first one, else at its end. `new_file`: there
+// was no file, so that without the block there is none again (an empty one may be there on
+// purpose).
+[[nodiscard]] std::string with_block(std::string_view text, std::string_view line,
+                                     bool new_file = false);
 
 // The text as it was before. `made_by_us`: nothing but the block was ever in the file.
 [[nodiscard]] std::string without_block(std::string_view text, bool& made_by_us);

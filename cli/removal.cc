@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <filesystem>
 #include <set>
 #include <sstream>
 
 #include "cli/client_env.h"
+#include "cli/env_files.h"
 #include "cli/installer.h"
 #include "cli/leftovers.h"
 #include "cli/pair_state.h"
@@ -24,9 +26,30 @@ namespace fs = std::filesystem;
 constexpr int64_t kPatienceMs = 20'000;
 constexpr useconds_t kLookEveryUs = 5'000'000;
 
-std::string process_name(pid_t pid) {
-  const auto name = read_file("/proc/" + std::to_string(pid) + "/comm", 256);
-  return name ? name->substr(0, name->find('\n')) : std::string();
+// What a client of the edge needs, and the edge itself.
+bool of_the_edge(std::string_view name) {
+  return name == "python" || name == "ca" || name == "config.toml" ||
+         name.starts_with("effective-ports.json") || name.starts_with("edge-ledger.") ||
+         name == "run";
+}
+
+bool is_data(std::string_view name) {
+  return name.starts_with("db.sqlite") || name.starts_with("daemon.err.log") ||
+         name.starts_with("edge.err.log") || name.starts_with("supervisor.err.log") ||
+         name == "spool" || name.starts_with("edge-ledger.") || name.starts_with("daemon-ledger.");
+}
+
+// Everything that any of our programs makes in its home. Whoever moved the home into a folder with
+// things of their own keeps those.
+bool is_ours(std::string_view name) {
+  static constexpr std::array<std::string_view, 10> kNames = {
+      "config.toml", "rates.toml", "install-mode", "apps-managed",     "made-folders",
+      "ca-refusals", "env.sh",     "env.fish",     "key-print.secret", "supervisor.pid"};
+  return is_data(name) || of_the_edge(name) ||
+         std::ranges::any_of(kNames, [&](std::string_view known) {  // "x.tmp" is a half-written x
+           return name.starts_with(known) &&
+                  (name.size() == known.size() || name[known.size()] == '.');
+         });
 }
 
 }  // namespace
@@ -44,11 +67,11 @@ std::vector<CarryingProcess> Removal::carriers() const {
     for (const char* name : {"HTTPS_PROXY", "https_proxy"})
       for (CarryingProcess& process : processes_carrying(name + ("=" + proxy)))
         if (known.insert(process.pid).second) found.push_back(std::move(process));
-    // A shell that sourced env.sh shows it to us, and not in /proc.
+    // A shell that exported it itself shows it to us, and not in /proc.
     const bool ours = look_up(context_.environment, "HTTPS_PROXY") == proxy ||
                       look_up(context_.environment, "https_proxy") == proxy;
-    if (ours && known.insert(::getppid()).second)
-      found.push_back({::getppid(), process_name(::getppid())});
+    if (!ours || !known.insert(::getppid()).second) continue;
+    if (auto shell = process_named(::getppid())) found.push_back(std::move(*shell));
   }
   // Our own processes carry it at most by inheritance and do not use it.
   std::erase_if(found, [](const CarryingProcess& process) {
@@ -58,15 +81,26 @@ std::vector<CarryingProcess> Removal::carriers() const {
   return found;
 }
 
-bool Removal::run(bool now) {
+// In mode apps each open terminal has sourced env.sh, most likely.
+void Removal::add_shells(std::vector<CarryingProcess>& found) const {
+  for (CarryingProcess& shell : interactive_shells()) {
+    const auto same = [&](const CarryingProcess& other) { return other.pid == shell.pid; };
+    if (std::ranges::none_of(found, same)) found.push_back(std::move(shell));
+  }
+}
+
+std::vector<CarryingProcess> Removal::run(bool now) {
   std::vector<fs::path> folders;
   std::istringstream lines(
       read_file(made_folders_file(context_.home), 64 * 1024).value_or(std::string()));
   for (std::string line; std::getline(lines, line);) folders.emplace_back(line);
 
   // From here on no new program gets our address.
+  const bool shells = installed_mode(context_.home) == InstallMode::apps;
   remove_from_session();
-  const std::vector<CarryingProcess> still = now ? std::vector<CarryingProcess>() : carriers();
+  std::vector<CarryingProcess> still;
+  if (!now) still = carriers();
+  if (!now && shells) add_shells(still);
   end_interceptor();
   const bool edge_runs = StatusAnswer::ask(context_.place.edge_socket).has_value() ||
                          service_.systemd().state(kEdgeUnit) == "active";
@@ -76,8 +110,10 @@ bool Removal::run(bool now) {
     *context_.err << "The edge stays, without metering, for programs that carry its address:\n";
     for (const CarryingProcess& process : still)
       *context_.err << "  " << process.name << " (PID " << process.pid << ")\n";
-    *context_.err
-        << "It ends when they have ended, or at once with halton-meter uninstall --now.\n";
+    *context_.err << "It ends when they have ended, or at once with halton-meter uninstall --now. "
+                     "A shell gives\n"
+                     "it up with: unset "
+                  << env_variable_names() << "\n";
   } else {
     end_edge();
   }
@@ -86,7 +122,7 @@ bool Removal::run(bool now) {
                            made_folders_file(context_.home)})
     static_cast<void>(files_.remove(file));
   remove_folders(folders);
-  return stays;
+  return stays ? still : std::vector<CarryingProcess>();
 }
 
 void Removal::remove_from_session() {
@@ -148,27 +184,25 @@ void Removal::remove_folders(const std::vector<fs::path>& folders) {
   }
 }
 
-void Removal::purge(bool data_too) {
+void Removal::purge(bool data_too, bool edge_stays) {
   std::error_code error;
   const fs::path& root = context_.home.root();
-  const auto is_data = [&](const std::string& name) {
-    return name.starts_with("db.sqlite") || name.starts_with("daemon.err.log") ||
-           name.starts_with("edge.err.log") || name.starts_with("supervisor.err.log") ||
-           name == "spool" || name.starts_with("edge-ledger.");
-  };
   for (fs::directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
-    if (!data_too && is_data(at->path().filename().string())) continue;
+    const std::string name = at->path().filename().string();
+    if (!is_ours(name) || (is_data(name) && !data_too) || (edge_stays && of_the_edge(name)))
+      continue;
     std::error_code failed;
     fs::remove_all(at->path(), failed);
     if (failed) resisted_.push_back(at->path().string() + " (" + failed.message() + ")");
   }
+  if (edge_stays) return;
   std::error_code ignored;
   fs::remove(root, ignored);  // when it is empty
   fs::remove(context_.place.edge_socket.parent_path(), ignored);
 }
 
-int Removal::stop_edge_when_unused() {
-  while (!carriers().empty()) ::usleep(kLookEveryUs);
+int Removal::stop_edge_when_unused(const std::vector<CarryingProcess>& listed) {
+  while (std::ranges::any_of(listed, still_runs) || !carriers().empty()) ::usleep(kLookEveryUs);
   // Installed again meanwhile: not ours to end.
   if (service_.units_installed() || PairService(context_).units_installed()) return kFine;
   end_edge();

@@ -16,11 +16,14 @@ class Removal {
  public:
   explicit Removal(Context& context) : context_(context), service_(context) {}
 
-  // True: the edge stays in pass-through, for programs that were listed.
-  [[nodiscard]] bool run(bool now);
-  void purge(bool data_too);
-  // Blocks until no program of this user carries the edge's address, then ends it. Exit code.
-  [[nodiscard]] int stop_edge_when_unused();
+  // Programs for which the edge stays in pass-through; they were listed. None: it was ended.
+  [[nodiscard]] std::vector<CarryingProcess> run(bool now);
+  // Only what is ours by name. While the edge stays, what its clients need stays with it: bundle,
+  // CA and the edge's own files.
+  void purge(bool data_too, bool edge_stays);
+  // Blocks until none of `listed` and no other program of this user carries the edge's address,
+  // then ends it. Exit code.
+  [[nodiscard]] int stop_edge_when_unused(const std::vector<CarryingProcess>& listed);
 
   [[nodiscard]] const std::vector<std::string>& resisted() const { return resisted_; }
 
@@ -32,6 +35,7 @@ class Removal {
   void remove_units();
   void remove_folders(const std::vector<std::filesystem::path>& folders);
   [[nodiscard]] std::vector<CarryingProcess> carriers() const;
+  void add_shells(std::vector<CarryingProcess>& found) const;
   [[nodiscard]] std::filesystem::path runtime_unit() const;
 
   Context& context_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "cli/client_env.h"
 #include "cli/pair_state.h"
 #include "common/config/config.h"
 #include "common/wire/host_match.h"
@@ -21,6 +22,10 @@ Settings load_settings(const Context& context) {
   settings.known_edge_ports.push_back(static_cast<uint16_t>(config.daemon.edge_port));
   if (const auto ports = bound_ports(context.place); ports && ports->edge != 0)
     settings.known_edge_ports.push_back(ports->edge);
+  // A shell that was set up while the edge had another port.
+  const std::string_view marked = look_up(context.environment, "HALTON_METER_ENV_PORT");
+  if (const uint16_t port = loopback_port("127.0.0.1:" + std::string(marked)); port != 0)
+    settings.known_edge_ports.push_back(port);
   return settings;
 }
 

@@ -14,8 +14,11 @@
 #include <cstring>
 #include <vector>
 
+#include "cli/client_env.h"
 #include "cli/pair_service.h"
+#include "cli/settings.h"
 #include "cli/supervised.h"
+#include "cli/trust_files.h"
 #include "cli/units.h"
 #include "common/base/log.h"
 
@@ -43,6 +46,22 @@ Descriptor take_signals() {
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   return Descriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// The processes lose the proxy variables (they would call themselves); a proxy and roots that were
+// set before us become their upstream's.
+Environment with_earlier_way(const Context& context) {
+  Environment environment = context.environment;
+  const Settings settings = load_settings(context);
+  const EarlierProxy proxy = earlier_proxy(context.environment, settings.known_edge_ports);
+  if (!settings.has_upstream_proxy && proxy.supported && !proxy.url.empty())
+    environment.try_emplace("HALTON_METER_UPSTREAM_PROXY", proxy.url);
+  if (settings.upstream_roots.empty()) {
+    for (const std::string& file : earlier_roots(context.environment, {home_places(context.home)}))
+      if (::access(file.c_str(), R_OK) == 0)
+        environment.try_emplace("HALTON_METER_UPSTREAM_CA_FILE", file);
+  }
+  return environment;
 }
 
 }  // namespace
@@ -78,13 +97,14 @@ int Supervisor::run() {
   log::info("supervisor.start").with("version", context_.version).with("pid", ::getpid());
   *context_.err << "halton-meter: supervising both processes; Ctrl-C ends them.\n" << std::flush;
 
+  const Environment environment = with_earlier_way(context_);
   edge.want(true);
   daemon.want(true);
   bool ending = false;
   while (true) {
     const int64_t now_us = system_clock().steady_us();
-    edge.step(now_us, context_.environment);
-    daemon.step(now_us, context_.environment);
+    edge.step(now_us, environment);
+    daemon.step(now_us, environment);
     if (ending && daemon.gone()) edge.want(false);
     if (ending && daemon.gone() && edge.gone()) break;
 

@@ -1,6 +1,10 @@
 #include "cli/units.h"
 
+#include <algorithm>
+
+#include "cli/systemd.h"
 #include "cli/user_places.h"
+#include "common/base/fs.h"
 
 namespace hm::cli {
 namespace {
@@ -49,6 +53,26 @@ std::filesystem::path units_folder(const Context& context) {
 
 std::filesystem::path unit_file(const Context& context, std::string_view unit) {
   return units_folder(context) / unit;
+}
+
+std::optional<std::filesystem::path> home_of_units(const Context& context) {
+  for (const char* unit : {kEdgeUnit, kDaemonUnit}) {
+    const auto text = read_file(unit_file(context, unit), 64 * 1024);
+    if (!text) continue;
+    constexpr std::string_view kKey = "HALTON_METER_HOME=";
+    const size_t at = text->find(kKey);
+    if (at == std::string::npos) return user_home(context.environment) / ".halton-meter";
+    std::string path = text->substr(at + kKey.size());
+    path.resize(std::min(path.find('\n'), path.size()));
+    if (path.ends_with('"')) path.pop_back();
+    std::string plain;
+    for (size_t i = 0; i < path.size(); ++i) {  // as unit_word() writes it
+      if (i + 1 < path.size() && (path[i] == '%' || path[i] == '$' || path[i] == '\\')) ++i;
+      plain += path[i];
+    }
+    return std::filesystem::path(plain);
+  }
+  return std::nullopt;
 }
 
 std::string program_of_unit(std::string_view text) {

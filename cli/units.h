@@ -1,7 +1,9 @@
-// The two unit files, made for the place of this program's binaries and for this home. Pure.
+// The two unit files, made for the place of this program's binaries and for this home. Blocks where
+// it reads them.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +20,9 @@ namespace hm::cli {
 
 [[nodiscard]] std::filesystem::path units_folder(const Context& context);
 [[nodiscard]] std::filesystem::path unit_file(const Context& context, std::string_view unit);
+
+// The home that the installed units are for; empty: there are none.
+[[nodiscard]] std::optional<std::filesystem::path> home_of_units(const Context& context);
 
 // The program of an ExecStart= line, empty when there is none.
 [[nodiscard]] std::string program_of_unit(std::string_view text);

@@ -31,7 +31,9 @@ bool send_with(std::string_view state, int descriptor, int64_t patience_ms) {
   const size_t length = std::strlen(path);
   std::memcpy(address.sun_path, path, length);
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // abstract namespace, unix(7)
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  // Opened once: whoever runs out of descriptors must still be able to tell that it lives.
+  static const int kept = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int fd = kept >= 0 ? kept : ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   timeval patience{};
   patience.tv_sec = patience_ms / 1000;
@@ -57,7 +59,7 @@ bool send_with(std::string_view state, int descriptor, int64_t patience_ms) {
     std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
   }
   const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | (patience_ms > 0 ? 0 : MSG_DONTWAIT));
-  ::close(fd);
+  if (fd != kept) ::close(fd);
   return sent >= 0;
 }
 

@@ -21,12 +21,13 @@ constexpr std::string_view kRelieve = "hm/1 relieve";
 }  // namespace
 
 Departure::Departure(net::Loop& loop, const Inheritance& given,
-                     std::function<void(bool)> stand_down)
+                     std::function<void(bool)> stand_down, const Waits& waits)
     : given_(given),
       stand_down_(std::move(stand_down)),
       parent_(loop, [this] { on_parent_gone(); }),
       store_(loop, [this] { on_store_gone(); }),
-      limit_(loop, [this] { this->stand_down(false); }) {}
+      limit_(loop, [this] { on_nobody_came(); }),
+      waits_(waits) {}
 
 void Departure::start() {
   if (!given_.supervised()) return;
@@ -50,6 +51,13 @@ void Departure::on_store_gone() {
   if (leaving_) stand_down(false);
 }
 
+void Departure::on_nobody_came() {
+  if (!kept_) return stand_down(false);
+  log::warn("setup.no_successor")
+      .with("text", "the supervisor wants one; serving on until it comes");
+  limit_.start_once(waits_.look_again_ms);
+}
+
 void Departure::on_parent_gone() {
   if (leaving_) return;
   parent_gone_ = true;
@@ -70,7 +78,7 @@ void Departure::leave() {
       log::warn("setup.parent_deaf");  // it will see the pipe's end
   }
   ::close(given_.to_parent);
-  limit_.start_once(store ? kWaitMs : kWaitWithoutStoreMs);
+  limit_.start_once(store ? waits_.look_again_ms : waits_.without_store_ms);
 }
 
 bool Departure::relieve() {

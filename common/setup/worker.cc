@@ -25,7 +25,9 @@ constexpr int kMaxDescriptors = 64;
 // successor must not wait for it.
 constexpr int64_t kUnderstandMs = 10'000;
 
-constexpr std::array kPassedOn = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGABRT};
+constexpr std::array kPassedOn = {SIGTERM, SIGINT, SIGQUIT, SIGABRT};
+// Others ask a daemon to reload with them; here they must not end anybody's calls.
+constexpr std::array kWithoutMeaning = {SIGHUP, SIGUSR1, SIGUSR2};
 
 int64_t now_ms() {
   timespec now{};
@@ -119,6 +121,7 @@ int run_worker(bool supervised, const std::function<int(const Inheritance&)>& wo
   for (const int number : kPassedOn) sigaddset(&passed_on, number);
   sigaddset(&passed_on, SIGCHLD);
   std::signal(SIGCHLD, SIG_DFL);  // NOLINT(cert-err33-c): ignored, it would tell us nothing
+  for (const int number : kWithoutMeaning) std::signal(number, SIG_IGN);  // NOLINT(cert-err33-c)
   ::sigprocmask(SIG_BLOCK, &passed_on, &before);
   const int signals = ::signalfd(-1, &passed_on, SFD_CLOEXEC | SFD_NONBLOCK);
   const pid_t self = ::getpid();

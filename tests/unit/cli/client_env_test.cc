@@ -116,7 +116,14 @@ TEST_CASE("an earlier proxy is found and never taken for ours") {
 TEST_CASE("roots of the user's own are kept") {
   const std::vector<ClientPlaces> ours{kPlaces};
   CHECK(earlier_roots({}, ours).empty());
-  CHECK(earlier_roots({{"SSL_CERT_FILE", "/corp/roots.pem"}}, ours) == "/corp/roots.pem");
+  CHECK(earlier_roots({{"SSL_CERT_FILE", "/corp/roots.pem"}}, ours) ==
+        std::vector<std::string>{"/corp/roots.pem"});
+  CHECK(earlier_roots({{"SSL_CERT_FILE", kPlaces.bundle.string()},
+                       {"NODE_EXTRA_CA_CERTS", "/corp/a.pem"},
+                       {"REQUESTS_CA_BUNDLE", "/corp/b.pem"},
+                       {"CURL_CA_BUNDLE", "/corp/a.pem"},
+                       {"AWS_CA_BUNDLE", "/venv/certifi/cacert.pem"}},
+                      ours) == std::vector<std::string>{"/corp/a.pem", "/corp/b.pem"});
   CHECK(earlier_roots({{"SSL_CERT_FILE", kPlaces.bundle.string()}}, ours).empty());
   CHECK(earlier_roots({{"SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"}}, ours).empty());
 }

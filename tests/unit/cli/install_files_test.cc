@@ -39,7 +39,7 @@ TEST_CASE("a block goes as it came, whatever the file was", "[rc]") {
   CHECK(with_block(with, kLine) == with);  // a second time changes nothing
   bool made_by_us = false;
   CHECK(without_block(with, made_by_us) == before);
-  CHECK(made_by_us == before.empty());
+  CHECK_FALSE(made_by_us);
 }
 
 TEST_CASE("lines around a block stay", "[rc]") {
@@ -56,12 +56,12 @@ TEST_CASE("lines around a block stay", "[rc]") {
 
 TEST_CASE("a file of ours that somebody wrote into is theirs", "[rc]") {
   bool made_by_us = false;
-  CHECK(without_block(with_block("", kLine) + "mine\n", made_by_us) == "mine\n");
+  CHECK(without_block(with_block("", kLine, true) + "mine\n", made_by_us) == "mine\n");
   CHECK_FALSE(made_by_us);
 }
 
 TEST_CASE("several blocks become one; a torn one loses its mark only", "[rc]") {
-  const std::string twice = with_block("a\n", kLine) + "b\n" + with_block("", kLine);
+  const std::string twice = with_block("a\n", kLine) + "b\n" + with_block("", kLine, true);
   const std::string once = with_block(twice, kLine);
   bool made_by_us = false;
   CHECK(without_block(once, made_by_us) == "a\nb\n");
@@ -121,8 +121,13 @@ TEST_CASE("an earlier proxy goes into config.toml, and nothing else changes ther
   const std::string before =
       GENERATE(as<std::string>{}, "", "[log]\nlevel = \"debug\"\n", "[log]\nlevel = \"debug\"",
                "# mine\n[upstream]   # theirs\nca_file = \"/x.pem\"\n[log]\nlevel = \"debug\"\n",
+               "[upstream]\n  proxy = \"\"  # none\n\n[log]\nlevel = \"debug\"\n",
+               "[upstream]\nproxy=\"socks5://x:1\"\nno_proxy = []\n[daemon]\nedge_port = 8181\n",
                "[upstream]");
-  const std::string after = with_upstream_proxy(before, "http://u:p\\\"@h:3128", "a, .b,,c");
+  std::string after = with_upstream(before, "proxy", toml_string("http://u:p\\\"@h:3128"));
+  after = with_upstream(after, "no_proxy", toml_list("a, .b,,c"));
+  CHECK(has_upstream(after, "proxy"));
+  CHECK(with_upstream(after, "proxy", toml_string("http://u:p\\\"@h:3128")) == after);
   const auto loaded = hm::config::parse(after, "test");
   CHECK(loaded.warnings.empty());
   CHECK(loaded.config.upstream.proxy == "http://u:p\\\"@h:3128");
@@ -130,6 +135,35 @@ TEST_CASE("an earlier proxy goes into config.toml, and nothing else changes ther
   CHECK(loaded.config.log.level == hm::config::parse(before, "test").config.log.level);
   CHECK(loaded.config.upstream.ca_file ==
         hm::config::parse(before, "test").config.upstream.ca_file);
+}
+
+TEST_CASE("forms of [upstream] that are not understood are seen by parsing what came out",
+          "[config]") {
+  for (const std::string before : {"upstream.proxy = \"\"\n", "upstream = {proxy = \"\"}\n"}) {
+    const std::string after = with_upstream(before, "proxy", toml_string("http://h:3128"));
+    CHECK(hm::config::parse(before, "test").warnings.empty());
+    CHECK_FALSE(hm::config::parse(after, "test").warnings.empty());
+  }
+}
+
+TEST_CASE("an empty start file of the user's stays", "[rc]") {
+  bool made_by_us = true;
+  CHECK(without_block(with_block("", kLine), made_by_us).empty());
+  CHECK_FALSE(made_by_us);
+  CHECK(without_block(with_block("", kLine, true), made_by_us).empty());
+  CHECK(made_by_us);
+}
+
+TEST_CASE_METHOD(CliFixture, "the units tell whose home they are for", "[units]") {
+  context.environment["HOME"] = folder.string();
+  context.environment.erase("XDG_CONFIG_HOME");
+  context.environment.erase("HALTON_METER_HOME");
+  CHECK_FALSE(home_of_units(context));
+  put(unit_file(context, "halton-meter-edge.service"), unit_text(edge_unit_template(), context));
+  CHECK(home_of_units(context) == folder / ".halton-meter");
+  context.environment["HALTON_METER_HOME"] = context.home.root().string();
+  put(unit_file(context, "halton-meter-edge.service"), unit_text(edge_unit_template(), context));
+  CHECK(home_of_units(context) == context.home.root());
 }
 
 TEST_CASE_METHOD(CliFixture, "units name the binaries by their absolute path", "[units]") {

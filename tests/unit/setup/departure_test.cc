@@ -39,8 +39,8 @@ struct Birth {
 };
 
 struct Leaver {
-  explicit Leaver(const Inheritance& given)
-      : departure(loop, given, [this](bool relieved) { stood_down = relieved; }) {
+  explicit Leaver(const Inheritance& given, const Departure::Waits& waits = {})
+      : departure(loop, given, [this](bool relieved) { stood_down = relieved; }, waits) {
     departure.start();
   }
   net::Loop loop;
@@ -92,6 +92,25 @@ TEST_CASE("an explicit stop: the store is given up, so nobody comes") {
   watch.descriptor.close();
   REQUIRE(run_until(leaver.loop, [&] { return leaver.stood_down.has_value(); }));
   CHECK(leaver.stood_down == false);
+}
+
+TEST_CASE("no successor gets as far as serving: serves on as long as one is wanted") {
+  Manager manager;
+  Birth birth;
+  Leaver leaver(birth.given, {.look_again_ms = 10, .without_store_ms = 10});
+  Word watch = manager.hear();
+  leaver.departure.leave();
+  run_for(leaver.loop, 100);
+  CHECK_FALSE(leaver.stood_down.has_value());
+  watch.descriptor.close();
+  REQUIRE(run_until(leaver.loop, [&] { return leaver.stood_down.has_value(); }));
+}
+
+TEST_CASE("nothing is kept and nobody comes: the wait is short") {
+  Birth birth;  // no supervisor to keep anything
+  Leaver leaver(birth.given, {.look_again_ms = 10, .without_store_ms = 10});
+  leaver.departure.leave();
+  REQUIRE(run_until(leaver.loop, [&] { return leaver.stood_down.has_value(); }));
 }
 
 TEST_CASE("the parent dies: as a planned stop, but not a word to the supervisor") {
