@@ -238,6 +238,9 @@ const char* times_column(SQLite::Database& db, const Filter& filter) {
 }  // namespace
 
 Summary summarize(SQLite::Database& db, const Filter& filter) {
+  // Pages are looked at where the system has them: copying each was 40 % of the time. Commands
+  // only; within a snapshot SQLite lets nobody cut the file short.
+  db.exec("PRAGMA mmap_size = 2147418112");
   SQLite::Transaction snapshot(db);
   std::map<std::string, std::string> slugs;
   std::string project_id;
