@@ -280,10 +280,14 @@ def test_uninstall_breaks_nobody(inside):
     wait_for("the program", lambda: any(command == "sleep 300"
                                         for _, command in inside.processes()))
     (pid,) = [pid for pid, command in inside.processes() if command == "sleep 300"]
-    told = inside.meter("uninstall")
+    inside.write("~/.halton-meter/mine.txt", "not a file of ours")
+    told = inside.meter("uninstall", "--purge")
     assert told.returncode == 0, told.stderr
     assert f"sleep (PID {pid})" in told.stderr
     assert inside.files("~/.halton-meter/db.sqlite").exists()
+    bundle = inside.files("~/.halton-meter/python/certifi/cacert.pem")
+    assert bundle.exists()  # what the program trusts while it runs
+    assert not inside.files("~/.halton-meter/env.sh").exists()
     assert not inside.files(f"~/.config/systemd/user/{EDGE}").exists()
     assert "HTTPS_PROXY" not in shell_environment(inside)
     call = f"HTTPS_PROXY=http://127.0.0.1:8081 {CURL} --cacert provider-ca.pem"
@@ -294,6 +298,38 @@ def test_uninstall_breaks_nobody(inside):
     inside.kill(pid)
     carrier.wait(20)
     wait_for("the edge's end", lambda: inside.main_pid(EDGE) == 0, 40)
+    wait_for("the rest to go", lambda: not bundle.exists(), 40)
+    wait_for("the CA to go", lambda: not inside.files("~/.halton-meter/ca").exists(), 40)
+    assert inside.files("~/.halton-meter/db.sqlite").exists()  # --include-logs was not said
+    assert inside.files("~/.halton-meter/mine.txt").exists()
+
+
+def test_another_home_leaves_the_services_alone(inside):
+    """HALTON_METER_HOME moves everything but the services: there is one pair of them for a user."""
+    init(inside)
+    told = inside.meter("init", environment={"HALTON_METER_HOME": "/home/meter/trial"})
+    assert told.returncode == 1 and "/home/meter/.halton-meter" in told.stderr, told.stderr
+    told = inside.meter("uninstall", "--purge", "--yes",
+                        environment={"HALTON_METER_HOME": "/home/meter/trial"})
+    assert "stay as they are" in told.stderr
+    assert inside.status()["verdict"] == "HEALTHY"
+
+
+def test_roots_and_ports_of_before(inside):
+    """A CA file that was set before us becomes ca_file; a proxy at an earlier port of ours is no
+    proxy of the user's."""
+    inside.write("~/corporate.pem", inside.files("~/provider-ca.pem").read_text())
+    config = inside.files("~/.halton-meter/config.toml")
+    inside.write("~/.halton-meter/config.toml", "".join(
+        line for line in config.read_text().splitlines(True) if not line.startswith("ca_file")),
+        mode=0o600)
+    told = init(inside, "--apps", environment={
+        "NODE_EXTRA_CA_CERTS": "/home/meter/corporate.pem",
+        "HTTPS_PROXY": "http://127.0.0.1:8099", "HALTON_METER_ENV_PORT": "8099"})
+    assert "corporate.pem" in told, told
+    assert 'ca_file = "/home/meter/corporate.pem"' in config.read_text()
+    assert "8099" not in config.read_text()
+    assert inside.run("bash", "-i", "-c", CURL).returncode == 0
 
 
 def test_ports_in_use(inside):
