@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 
 #include "cli/checks/check.h"
 #include "cli/command.h"
 #include "cli/json_text.h"
+#include "cli/support_bundle.h"
 #include "cli/text.h"
 #include "cli/units.h"
 
@@ -56,25 +58,25 @@ bool is_trouble(const Finding& finding) {
   return finding.severity == Severity::inconsistent || finding.severity == Severity::broken;
 }
 
-void print(Context& context, const Report& report) {
+// The table and what leads to it.
+void print(const Context& context, std::ostream& out, const Report& report) {
   const char* sgr = report.worst == Severity::broken         ? "31"
                     : report.worst == Severity::inconsistent ? "33"
                                                              : "32";
-  *context.out << "Halton Meter " << context.version
-               << " doctor: " << coloured(context, verdict_of(report), sgr) << "\n";
+  out << "Halton Meter " << context.version
+      << " doctor: " << coloured(context, verdict_of(report), sgr) << "\n";
   for (const auto& [check, finding] : report.findings) {
     if (finding.next.empty() || finding.severity <= Severity::skipped) continue;
-    *context.out << "\n"
-                 << check->title << ": " << printable(finding.text) << "\n  next: " << finding.next
-                 << "\n";
+    out << "\n"
+        << check->title << ": " << printable(finding.text) << "\n  next: " << finding.next << "\n";
   }
   Table table({{"check"}, {"state"}, {"finding", Align::left, 1}});
   for (const auto& [check, finding] : report.findings)
     table.add({std::string(check->id), word_of(finding.severity), printable(finding.text)});
-  *context.out << "\n" << table.text(context.style);
+  out << "\n" << table.text(context.style);
 }
 
-void print_json(Context& context, const Report& report) {
+std::string json_of(const Context& context, const Report& report) {
   JsonText json;
   json.begin_object().member("version", context.version).member("verdict", verdict_of(report));
   json.key("checks").begin_array();
@@ -88,7 +90,39 @@ void print_json(Context& context, const Report& report) {
         .member("finding", finding.text)
         .member("next", finding.next)
         .end_object();
-  *context.out << json.end_array().end_object().take();
+  return json.end_array().end_object().take();
+}
+
+int exit_code(const Report& report) {
+  if (report.worst < Severity::inconsistent) return kFine;
+  // Without a user manager nothing of ours can be started as a service.
+  const bool no_manager = std::ranges::any_of(report.findings, [](const auto& entry) {
+    return entry.first == &kUserBusCheck && entry.second.severity == Severity::broken;
+  });
+  return no_manager ? kEnvironment : kNotWell;
+}
+
+int write_bundle(Context& context, const Report& report) {
+  Context plain = context;  // no colours in a file
+  plain.colour = false;
+  plain.style = {};
+  std::ostringstream text;
+  print(plain, text, report);
+  std::error_code ignored;
+  const auto path =
+      write_support_bundle(context, std::filesystem::current_path(ignored),
+                           {{"doctor.txt", text.str()}, {"doctor.json", json_of(context, report)}});
+  if (!path) {
+    *context.err << "halton-meter doctor: " << path.error()
+                 << "\nWhat to do: run it in a folder of yours\n";
+    return kNotWell;
+  }
+  *context.out << path->string() << "\n";
+  *context.err
+      << "Keys, passwords, addresses and your name are taken out of it; it holds no prompt "
+         "and no answer.\nLook through it before you send it: tar -xOf "
+      << path->filename().string() << " | less\n";
+  return kFine;
 }
 
 void close_permissions(const Home& home) {
@@ -113,7 +147,8 @@ void mend(Context& context, const Report& report, bool apply) {
   const bool certificates = wanted(Remedy::certificates);
   const auto mode = installed_mode(context.home);
   const bool apps = mode == InstallMode::apps;
-  if (!permissions && !certificates && !install) {
+  const bool ask_again = wanted(Remedy::ask_again);
+  if (!permissions && !certificates && !install && !ask_again) {
     *context.err << "There is nothing that --fix can mend.\n";
     return;
   }
@@ -136,6 +171,7 @@ void mend(Context& context, const Report& report, bool apply) {
     if (apps) words.emplace_back("--apps");
     step(apps ? "halton-meter init --apps" : "halton-meter init", command(words));
   }
+  if (ask_again) step("halton-meter reload", command({"reload"}));
   if (!apply) *context.err << "To do it: halton-meter doctor --fix --apply\n";
 }
 
@@ -150,18 +186,20 @@ int run(Context& context, const Flags& flags) {
     mend(context, report, flags.has("apply"));
     if (flags.has("apply")) report = examine(context);
   }
+  if (flags.has("bundle")) return write_bundle(context, report);
   if (flags.has("json")) {
-    print_json(context, report);
+    *context.out << json_of(context, report);
   } else {
-    print(context, report);
+    print(context, *context.out, report);
   }
-  return report.worst >= Severity::inconsistent ? kNotWell : kFine;
+  return exit_code(report);
 }
 
 constexpr std::array kFlags = {
     FlagSpec{"fix", "", "say what would be mended"},
     FlagSpec{"apply", "", "with --fix: mend it, and look again"},
     FlagSpec{"json", "", "as one JSON object"},
+    FlagSpec{"bundle", "", "write all of it, with logs, redacted, into one archive in this folder"},
 };
 
 }  // namespace
@@ -176,7 +214,9 @@ const Command kDoctorCommand = {
         "a real call through the edge. The first line says HEALTHY, INCONSISTENT (calls pass, and\n"
         "something is not as it should be) or BROKEN (calls are not metered); each finding has "
         "one\n"
-        "next action. Asks nobody beyond this machine. Exit code 0 when HEALTHY, else 1.\n",
+        "next action. Asks nobody beyond this machine. Exit code 0 when HEALTHY, 3 when no user "
+        "manager\n"
+        "can be reached, else 1.\n",
     .example = "  halton-meter doctor --fix --apply\n",
     .flags = kFlags,
     .parsing = Command::Parsing::own,

@@ -1,6 +1,7 @@
 #include <array>
 
 #include "cli/command.h"
+#include "cli/control_client.h"
 #include "cli/pair_service.h"
 #include "cli/settings.h"
 #include "cli/steps.h"
@@ -49,7 +50,10 @@ int run(Context& context, const Flags& flags) {
     return kNotWell;
   }
   steps.done(context.home.bundle().string());
-  if (!force) return kFine;
+  if (!force) {  // clients that refused us for want of it are asked again
+    static_cast<void>(ask_control(context.place.daemon_socket, "reload", 2'000));
+    return kFine;
+  }
 
   // A running interceptor still signs with the CA that is gone.
   steps.begin("restart");

@@ -6,9 +6,11 @@
 #include "cli/installer.h"
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
+#include "cli/settings.h"
 #include "cli/steps.h"
 #include "cli/supervisor.h"
 #include "cli/text.h"
+#include "cli/trust_files.h"
 
 namespace hm::cli {
 namespace {
@@ -77,6 +79,20 @@ int run_detached(Context& context, bool quiet) {
   return report(context, PairService(context), quiet);
 }
 
+// What `init` does for services: clients of `env` need the bundle. What fails is told; calls are
+// not in need of it.
+void make_certificates(Context& context) {
+  const Settings settings = load_settings(context);
+  const auto authority = ensure_authority(context, settings.metered_hosts);
+  std::vector<std::string> roots;
+  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
+  const Result<void> made = authority ? ensure_bundle(home_places(context.home), *authority, roots)
+                                      : Result<void>(std::unexpected(authority.error()));
+  if (!made)
+    *context.err << "halton-meter start: no certificates for clients (" << describe(made.error())
+                 << ").\nWhat to do: halton-meter setup\n";
+}
+
 int run(Context& context, const Flags& flags) {
   if (!flags.operands().empty())
     return usage_error(context, "start",
@@ -87,7 +103,9 @@ int run(Context& context, const Flags& flags) {
   const bool quiet = flags.has("quiet");
   if (flags.has("foreground") || flags.has("detach")) {
     if (runs_already(context, service)) return kNotWell;
-    return flags.has("detach") ? run_detached(context, quiet) : Supervisor(context).run();
+    if (flags.has("detach")) return run_detached(context, quiet);
+    make_certificates(context);
+    return Supervisor(context).run();
   }
   if (service.keeper() == Keeper::nobody) {
     if (service.units_installed() || !service.systemd().usable()) {

@@ -30,6 +30,7 @@ extern const Command kSetupCommand;
 extern const Command kStartCommand;
 extern const Command kStopCommand;
 extern const Command kRestartCommand;
+extern const Command kReloadCommand;
 extern const Command kDoctorCommand;
 extern const Command kLogsCommand;
 extern const Command kRescueCommand;

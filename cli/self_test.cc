@@ -129,14 +129,22 @@ std::expected<void, std::string> shake_hands(Line& line, tls::Engine& engine) {
   }
 }
 
+SelfTestRequest request_with(const std::string& id) {
+  SelfTestRequest request;
+  request.host = wire::kSelfTestHost;
+  request.path = kPath;
+  request.header = std::string(wire::kSelfTestHeader) + ": " + id;
+  request.body = kBody;
+  request.text = "POST " + request.path + " HTTP/1.1\r\nHost: " + request.host +
+                 "\r\nUser-Agent: halton-meter-selftest\r\nContent-Type: application/json\r\n" +
+                 request.header + "\r\nContent-Length: " + std::to_string(request.body.size()) +
+                 "\r\nConnection: close\r\n\r\n" + request.body;
+  return request;
+}
+
 std::expected<std::string, std::string> exchange(Line& line, tls::Engine& engine,
                                                  const std::string& id) {
-  const std::string request =
-      "POST " + std::string(kPath) + " HTTP/1.1\r\nHost: " + std::string(wire::kSelfTestHost) +
-      "\r\nUser-Agent: halton-meter-selftest\r\nContent-Type: application/json\r\n" +
-      std::string(wire::kSelfTestHeader) + ": " + id +
-      "\r\nContent-Length: " + std::to_string(kBody.size()) + "\r\nConnection: close\r\n\r\n" +
-      std::string(kBody);
+  const std::string request = request_with(id).text;
   if (!engine.write(as_bytes(request)) || !flush(line, engine))
     return ended("the connection ended before the request was sent");
   std::string answer;
@@ -162,6 +170,10 @@ std::expected<std::string, std::string> exchange(Line& line, tls::Engine& engine
 }
 
 }  // namespace
+
+SelfTestRequest self_test_request() {
+  return request_with(random_uuid());
+}
 
 std::expected<SelfTestResult, std::string> run_self_test(const SelfTestPlan& plan) {
   const Clock& clock = system_clock();

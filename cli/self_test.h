@@ -22,6 +22,16 @@ struct SelfTestResult {
   int64_t row_us = 0;   // until its row was there
 };
 
+// The same call for somebody else to make.
+struct SelfTestRequest {
+  std::string host;
+  std::string path;
+  std::string header;  // "name: value", without which it gets a 400
+  std::string body;
+  std::string text;  // all of it, HTTP/1.1
+};
+[[nodiscard]] SelfTestRequest self_test_request();
+
 // The error says at which step the call ended, as a sentence.
 [[nodiscard]] std::expected<SelfTestResult, std::string> run_self_test(const SelfTestPlan& plan);
 

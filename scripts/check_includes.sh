@@ -51,7 +51,7 @@ FOLDERS = {
                         *inside("tls", "http", "pricing", "attribution", "meter", "store",
                                 "relay", "api")],
     "cli": [BASE, WIRE, CONFIG, INTERCEPTOR, "cli/checks", *inside("pricing", "store", "tls")],
-    "cli/checks": ["cli", BASE, WIRE, CONFIG, *inside("store", "tls")],
+    "cli/checks": ["cli", BASE, WIRE, CONFIG, *inside("pricing", "store", "tls")],
 }
 
 # Beginning of a header's name: the folders that may open it. With "one": in one .cc file each.

@@ -15,6 +15,7 @@
 #include "cli/settings.h"
 #include "cli/status.h"
 #include "cli/systemd.h"
+#include "interceptor/store/health.h"
 
 namespace hm::cli {
 
@@ -27,7 +28,7 @@ enum class Severity : unsigned char {
 };
 
 // What `doctor --fix` can do about a finding, in the order in which it is done.
-enum class Remedy : unsigned char { none, permissions, certificates, install };
+enum class Remedy : unsigned char { none, permissions, certificates, install, ask_again };
 
 struct Finding {
   Severity severity = Severity::fine;
@@ -50,6 +51,8 @@ struct Patient {
   const StatusFacts status = gather_status(context);
   const Settings settings = load_settings(context);
   const std::optional<InstallMode> mode = installed_mode(context.home);
+  const Result<store::DatabaseHealth> database =
+      store::database_health(context.home.database(), context.clock->wall_us());
   // Installed as services; else a pair of `run` or of the supervisor is looked at as it is.
   bool has_units = false;
 };
@@ -77,6 +80,15 @@ extern const Check kDatabaseCheck;
 extern const Check kDiskCheck;
 extern const Check kShareCheck;
 extern const Check kVersionsCheck;
+extern const Check kPythonBundlesCheck;
+extern const Check kRuntimesCheck;
+extern const Check kClockCheck;
+extern const Check kRatesCheck;
+extern const Check kBufferingCheck;
+extern const Check kMemoryCheck;
+
+// Resident bytes of both processes and what the machine has left; -1: not known. Pure.
+[[nodiscard]] Finding judge_memory(int64_t edge, int64_t interceptor, int64_t available);
 
 [[nodiscard]] std::span<const Check* const> all_checks();  // in the order of the report
 

@@ -7,10 +7,11 @@ namespace hm::cli {
 std::span<const Check* const> all_checks() {
   // What explains the others comes first.
   static constexpr std::array kChecks = {
-      &kUserBusCheck, &kLingerCheck, &kUnitFilesCheck, &kServicesCheck, &kVersionsCheck,
-      &kPortsCheck,   &kHomeCheck,   &kAuthorityCheck, &kBundleCheck,   &kSystemStoreCheck,
-      &kShellCheck,   &kToolsCheck,  &kDistrustCheck,  &kRealCallCheck, &kDatabaseCheck,
-      &kDiskCheck,    &kShareCheck,
+      &kUserBusCheck,       &kLingerCheck,      &kUnitFilesCheck, &kServicesCheck,  &kVersionsCheck,
+      &kPortsCheck,         &kHomeCheck,        &kClockCheck,     &kAuthorityCheck, &kBundleCheck,
+      &kPythonBundlesCheck, &kSystemStoreCheck, &kShellCheck,     &kToolsCheck,     &kDistrustCheck,
+      &kRealCallCheck,      &kRuntimesCheck,    &kDatabaseCheck,  &kDiskCheck,      &kMemoryCheck,
+      &kRatesCheck,         &kBufferingCheck,   &kShareCheck,
   };
   return kChecks;
 }

@@ -20,7 +20,9 @@ Finding run(const Patient& patient) {
   }
   if (who.empty()) return fine("no client has refused our CA");
   return {Severity::inconsistent, "refused our CA, so it is tunnelled unmetered: " + who,
-          "start it with halton-meter run -- TOOL (sets " + printable(variable) + " and the rest)"};
+          "start it with halton-meter run -- TOOL (sets " + printable(variable) +
+              " and the rest), and halton-meter reload",
+          Remedy::ask_again};
 }
 
 }  // namespace

@@ -42,7 +42,10 @@ Finding run(const Patient& patient) {
             (other ? "held by " + printable(describe(*other)) : "free again");
   }
   if (note.empty()) return fine(text);
-  return {Severity::note, text + note, "halton-meter restart, when that program has ended"};
+  // A restart keeps the socket, so that nobody who carries its address is cut off.
+  return {Severity::note, text + note,
+          "nothing has to be done; to have the usual port again, when it is free: systemctl --user "
+          "stop halton-meter-edge halton-meter; halton-meter start"};
 }
 
 }  // namespace

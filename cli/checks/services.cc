@@ -8,6 +8,12 @@ namespace {
 
 constexpr int kManyRestarts = 3;
 
+// ", its last run ended with code 7", or nothing: what cannot start may not come as far as a log.
+std::string last_end(const Patient& patient, std::string_view unit) {
+  const std::string code = patient.systemd.property(unit, "ExecMainStatus");
+  return code.empty() || code == "0" ? std::string() : ", its last run ended with code " + code;
+}
+
 // "; its log ends with ...", or nothing.
 std::string ends_with(const std::filesystem::path& log) {
   const std::string complaint = last_complaint(log);
@@ -27,10 +33,11 @@ Finding run(const Patient& patient) {
     if (state == "failed")
       return {Severity::broken,
               std::string(unit) + " was given up on (" + patient.systemd.property(unit, "Result") +
-                  ", started too often)" + ends_with(log),
+                  ", started too often)" + last_end(patient, unit) + ends_with(log),
               "halton-meter rescue", Remedy::install};
     if (state == "activating" || state == "auto-restart")
-      return {Severity::broken, std::string(unit) + " does not get up" + ends_with(log),
+      return {Severity::broken,
+              std::string(unit) + " does not get up" + last_end(patient, unit) + ends_with(log),
               "halton-meter logs --since 5m"};
     if (state != "active")
       return {Severity::broken, std::string(unit) + " is " + state, "halton-meter start",
@@ -40,8 +47,9 @@ Finding run(const Patient& patient) {
     std::from_chars(count.data(), count.data() + count.size(), restarts);
     if (restarts > kManyRestarts)
       return {Severity::inconsistent,
-              std::string(unit) + " was started again " + count + " times" + ends_with(log),
-              "halton-meter logs --since 1h"};
+              std::string(unit) + " was started again " + count + " times" +
+                  last_end(patient, unit) + ends_with(log),
+              "halton-meter logs --since 1h, and halton-meter restart when the cause is gone"};
     text += (text.empty() ? "" : ", ") + std::string(unit) + " active";
   }
   return fine(text);

@@ -8,6 +8,14 @@ namespace {
 Finding run(const Patient& patient) {
   const auto share = patient.status.share.per_mille();
   if (!share) {
+    const int64_t others =
+        patient.status.edge ? patient.status.edge->number("edge.raw_other_host").value_or(0) : 0;
+    if (others > 0)
+      return {Severity::note,
+              "no call in the last 24 hours, but " + thousands(others) +
+                  " connections to hosts that are not metered",
+              "if one of them is a provider, add it to " + patient.context.home.config().string() +
+                  " (docs/config.md, providers)"};
     return {Severity::note, "no call in the last 24 hours",
             "halton-meter run -- TOOL, and make a call"};
   }

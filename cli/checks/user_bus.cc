@@ -19,10 +19,16 @@ Finding run(const Patient& patient) {
   const std::string finding = "the user manager cannot be reached: " + systemd.finding();
   if (!patient.has_units && patient.status.edge)
     return skipped("no user manager; the pair runs without one");
-  if (systemd.reach() == Systemd::Reach::no_bus)
-    return {Severity::broken, finding,
-            "export XDG_RUNTIME_DIR=/run/user/" + std::to_string(::getuid())};
-  if (systemd.reach() == Systemd::Reach::no_runtime_dir)
+  const std::string uid = std::to_string(::getuid());
+  std::error_code ignored;
+  const bool booted = std::filesystem::exists("/run/systemd/system", ignored);  // sd_booted(3)
+  if (booted && systemd.reach() == Systemd::Reach::no_bus)
+    return {
+        Severity::broken, finding,
+        look_up(patient.context.environment, "XDG_RUNTIME_DIR").empty()
+            ? "export XDG_RUNTIME_DIR=/run/user/" + uid
+            : "sudo systemctl start user@" + uid + ", or without it: halton-meter start --detach"};
+  if (booted && systemd.reach() == Systemd::Reach::no_runtime_dir)
     return {Severity::broken, finding,
             "sudo loginctl enable-linger " + user_name(patient.context.environment) +
                 ", then log in again"};

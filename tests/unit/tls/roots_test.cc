@@ -56,6 +56,10 @@ TEST_CASE("the bundle holds the system's roots and our CA once") {
   CHECK(tls::read_certificates(content).size() == 2);
   CHECK(content.find(tls::kBundleMark) == content.rfind(tls::kBundleMark));
   CHECK(std::filesystem::exists(bundle.parent_path() / "__init__.py"));
+  // Another tool appends its own: ours is still there, and the next refresh takes the other away.
+  REQUIRE(replace_file(bundle, content + "# corporate\n" + root_pem()));
+  CHECK(tls::trust_bundle_holds(bundle, ours));
+  CHECK(*tls::refresh_trust_bundle(sources, bundle));
 
   SECTION("another CA") {
     const std::string other = root_pem();

@@ -1,0 +1,53 @@
+#include "cli/lock_holders.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cstdio>
+#include <set>
+#include <sstream>
+
+#include "cli/text.h"
+#include "common/base/fs.h"
+
+namespace hm::cli {
+
+std::vector<FileLock> parse_locks(std::string_view text) {
+  std::vector<FileLock> locks;
+  std::istringstream lines{std::string(text)};
+  for (std::string line; std::getline(lines, line);) {
+    // "1: POSIX  ADVISORY  WRITE 708 08:01:3965 120 120"; "1: -> POSIX ..." waits for the one above
+    std::istringstream words(line);
+    std::string number, kind, mode, access, place;
+    FileLock lock;
+    if (!(words >> number >> kind >> mode >> access >> lock.pid >> place)) continue;
+    lock.write = access == "WRITE";
+    if (std::sscanf(place.c_str(), "%x:%x:%llu", &lock.major, &lock.minor, &lock.inode) == 3)
+      locks.push_back(lock);
+  }
+  return locks;
+}
+
+std::vector<std::string> database_lock_holders(const std::filesystem::path& database, pid_t own) {
+  std::vector<std::string> holders;
+  const auto text = read_file("/proc/locks", 16 * 1024 * 1024);
+  if (!text) return holders;
+  const auto locks = parse_locks(*text);
+  std::set<pid_t> seen{0, own};
+  for (const char* suffix : {"", "-shm", "-wal"}) {
+    struct stat info{};
+    if (::stat((database.string() + suffix).c_str(), &info) != 0) continue;
+    for (const FileLock& lock : locks) {
+      if (!lock.write || lock.inode != info.st_ino || lock.major != major(info.st_dev) ||
+          lock.minor != minor(info.st_dev) || !seen.insert(lock.pid).second)
+        continue;
+      const auto name = read_file("/proc/" + std::to_string(lock.pid) + "/comm", 256);
+      holders.push_back(
+          (name ? printable(std::string_view(*name).substr(0, name->find('\n'))) : "a process") +
+          " (PID " + std::to_string(lock.pid) + ")");
+    }
+  }
+  return holders;
+}
+
+}  // namespace hm::cli
