@@ -129,6 +129,30 @@ def inside(manager, tmp_path):
     server.close()
 
 
+@pytest.fixture
+def bare(can_have_managers, tmp_path, request):
+    """A world without a user manager, as in a container; a provider is in it."""
+    world = managers.UserManager(binaries=pairs.BIN).start(manager=False)
+    try:
+        with world.network():
+            server = simulated_provider.SimulatedProvider(tmp_path / "provider")
+        world.provider = server
+        world.write("~/ca.pem", pathlib.Path(server.ca_file).read_text())
+        hosts = "\n".join(f'"{name}" = "{address}"'
+                          for name, address in everywhere(server.address).items())
+        world.write("~/.halton-meter/config.toml",
+                    f'[upstream]\nca_file = "{managers.HOME}/ca.pem"\n[upstream.connect_to]\n'
+                    f"{hosts}\n", mode=0o600)
+        world.files("~/.halton-meter").chmod(0o700)
+        yield world
+        report = getattr(request.node, "report_of_call", None)
+        if report is not None and report.failed:
+            print(world.logs())
+        server.close()
+    finally:
+        world.stop()
+
+
 @contextlib.contextmanager
 def scripting(make_pair, authority):
     origins = []

@@ -5,34 +5,11 @@ import signal
 
 import pytest
 
-import certificates
-import pair as pairs
-import simulated_provider
 import user_manager as managers
 from pair import wait_for
 
 URL = "https://api.openai.com/v1/chat/completions"
 CURL = f"""curl -sS --fail -m 20 -H 'content-type: application/json' -d '{{"model":"gpt-5-mini"}}' {URL}"""
-
-
-@pytest.fixture
-def bare(can_have_managers, tmp_path):
-    """A world without a user manager, as in a container; a provider is in it."""
-    world = managers.UserManager(binaries=pairs.BIN).start(manager=False)
-    try:
-        with world.network():
-            server = simulated_provider.SimulatedProvider(tmp_path / "provider")
-        world.provider = server
-        world.write("~/ca.pem", open(server.ca_file).read())
-        hosts = "\n".join(f'"{host}:443" = "{server.address}"'
-                          for host in certificates.PROVIDER_HOSTS)
-        world.write("~/.halton-meter/config.toml",
-                    f'[upstream]\nca_file = "{managers.HOME}/ca.pem"\n[upstream.connect_to]\n'
-                    f"{hosts}\n", mode=0o600)
-        yield world
-        server.close()
-    finally:
-        world.stop()
 
 
 def pid_of(world, name):

@@ -9,6 +9,7 @@ A request can steer its own answer:
   x-sim-status: 429                 an error of that status, in the provider's shape
   x-sim-encoding: gzip|deflate|br|zstd|identity   (otherwise Accept-Encoding decides)
   x-sim-framing: chunked|length|close             (streams are chunked, the rest has a length)
+  x-sim-late: 2.5                   seconds before the answer's first byte
   x-sim-pace: 0.05                  seconds between the events of a stream
   x-sim-cut: 3                      the stream ends rudely after so many events
 """
@@ -157,6 +158,7 @@ class SimulatedProvider:
             head.append(f"content-length: {len(pieces[0])}")
         if not keep:
             head.append("connection: close")
+        time.sleep(float(request.header("x-sim-late", "0")))
         wire.send(("\r\n".join(head) + "\r\n\r\n").encode())
         self._send_pieces(wire, request, pieces, framing)
         return keep
