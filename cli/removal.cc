@@ -36,15 +36,17 @@ bool of_the_edge(std::string_view name) {
 bool is_data(std::string_view name) {
   return name.starts_with("db.sqlite") || name.starts_with("daemon.err.log") ||
          name.starts_with("edge.err.log") || name.starts_with("supervisor.err.log") ||
-         name == "spool" || name.starts_with("edge-ledger.") || name.starts_with("daemon-ledger.");
+         name == "spool" || name.starts_with("edge-ledger.") ||
+         name.starts_with("daemon-ledger.") ||
+         name == "key-print.secret";  // of prints in db.sqlite
 }
 
 // Everything that any of our programs makes in its home. Whoever moved the home into a folder with
 // things of their own keeps those.
 bool is_ours(std::string_view name) {
-  static constexpr std::array<std::string_view, 10> kNames = {
-      "config.toml", "rates.toml", "install-mode", "apps-managed",     "made-folders",
-      "ca-refusals", "env.sh",     "env.fish",     "key-print.secret", "supervisor.pid"};
+  static constexpr std::array<std::string_view, 9> kNames = {
+      "config.toml", "rates.toml", "install-mode", "apps-managed",  "made-folders",
+      "ca-refusals", "env.sh",     "env.fish",     "supervisor.pid"};
   return is_data(name) || of_the_edge(name) ||
          std::ranges::any_of(kNames, [&](std::string_view known) {  // "x.tmp" is a half-written x
            return name.starts_with(known) &&

@@ -62,10 +62,22 @@ struct Attributor::Shared {
         .with("project", fresh.result.project)
         .with("winning_layer", fresh.result.tier);
     const std::lock_guard lock(mutex);
+    const auto evicted = [](const Entry& entry, const char* why) {
+      log::info("attribution.evicted")
+          .with("pid", entry.pid)
+          .with("project", entry.result.project)
+          .with("reason", why);
+    };
     std::erase_if(cache, [&](const Entry& entry) {
-      return entry.pid == fresh.pid || now - entry.found_at_us >= kCacheLifeUs;
+      if (entry.pid == fresh.pid) return true;  // looked up anew just now
+      if (now - entry.found_at_us < kCacheLifeUs) return false;
+      evicted(entry, "old");
+      return true;
     });
-    if (cache.size() >= kCacheSize) cache.erase(cache.begin());
+    if (cache.size() >= kCacheSize) {
+      evicted(cache.front(), "full");
+      cache.erase(cache.begin());
+    }
     cache.push_back(fresh);
     return fresh.result;
   }
