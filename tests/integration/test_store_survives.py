@@ -507,14 +507,15 @@ def test_two_edges_keep_their_own(edge_alone, provider):
     assert missed(pair, 3) == ["gate_closed"] * 3
 
 
-def test_ledger_in_memory(small_disk, make_pair, provider):
-    """A home without room for the ledger: the edge serves and counts all the same."""
+def test_ledger_in_run_folder(small_disk, make_pair, provider):
+    """A home without room for the ledger: it is kept in the run folder, and counts all the same."""
     pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file)
     if small_disk.kind != "tmpfs":
         pytest.skip("needs a small disk")
     small_disk.fill(None)
     pair.start_edge()
-    assert pair.edge_status()["ledger.survives"] == "0"
+    assert pair.edge_status()["ledger.survives"] == "1"
+    assert [*pair.run_dir.glob("edge-ledger.*")]
     raw_calls(pair, provider, 2)
     small_disk.free(None)
     pair.start_interceptor()
