@@ -87,7 +87,7 @@ bool InterceptorApp::Parts::prepare_tls() {
         .with("text", ca.error().code == Code::permission
                           ? "key or folder is open to others: chmod 700 the folder, chmod 600 "
                             "ca-key.pem in it"
-                          : "remove the folder to have a new CA made");
+                          : "halton-meter setup --force makes a new CA");
     return false;
   }
   authority = std::move(*ca);
@@ -95,7 +95,7 @@ bool InterceptorApp::Parts::prepare_tls() {
     if (!authority->covers(host))
       warn_of_config("the CA in " + home.ca_dir().string() + " is older than the entry of " + host +
                      " and does not cover it, so its calls are tunnelled unmetered; halton-meter "
-                     "setup --force makes a new CA (or remove that folder and restart)");
+                     "setup --force makes a new one");
   }
   tls::OriginSideContext::Options roots;
   roots.extra_roots = loaded.config.upstream.ca_file;
