@@ -1,8 +1,23 @@
 #include "common/ask/ask.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
 #include <utility>
 
 namespace hm {
+namespace {
+
+// Another user's interceptor may have the port that ours had, or would have: its CA is not the one
+// that our user's clients trust, and the calls are none of its user's business.
+bool is_somebody_elses(int64_t process) {
+  struct stat folder{};
+  return process > 0 && ::stat(("/proc/" + std::to_string(process)).c_str(), &folder) == 0 &&
+         folder.st_uid != ::getuid();
+}
+
+}  // namespace
 
 Ask::Ask(net::Loop& loop, const net::DialOptions& options)
     : dialer_(loop, options), stream_(loop, *this), timer_(loop, [this] {
@@ -50,11 +65,14 @@ void Ask::on_read(net::TcpStream&, Bytes bytes) {
     if (state == wire::HeadState::failed) return finish(AskResult::Kind::refused);
     const int status = reader_.status();
     if (status >= 200) {
+      // A 200 alone is what any proxy says that has come to listen at the port.
+      if (status == 200 && !interim_seen_) return finish(AskResult::Kind::refused);
       after_ = as_text(bytes);
       return finish(AskResult::Kind::answered, status);
     }
     interim_seen_ = true;
     process_ = reader_.process();
+    if (is_somebody_elses(process_)) return finish(AskResult::Kind::refused);
     timer_.start_once(final_limit_ms_);
     reader_.next();
   }

@@ -19,7 +19,8 @@ namespace hm {
 struct AskResult {
   enum class Kind : uint8_t {
     answered,  // `status` is the final one
-    refused,   // nobody listens, or the connection ended without an answer
+    refused,   // nobody listens, the connection ended without an answer, or it is not ours: no 102
+               // before a 200, or a process of another user
     silent,    // neither an interim nor a final answer in time
     lost,      // it said 102 and then went away or fell silent
   };

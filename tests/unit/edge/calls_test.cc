@@ -1,4 +1,10 @@
 // Calls through a real edge: metered, round the interceptor, and rescued.
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
 #include "tests/unit/edge/edge_world.h"
 
 namespace hm::edge::test {
@@ -75,6 +81,7 @@ TEST_CASE("every doubt ends at the origin, and in the ledger") {
   const auto [mode, reason, stays_open] = GENERATE(
       Case{Mode::close_at_once, "ask_refused", false}, Case{Mode::silent, "ask_timeout", false},
       Case{Mode::full, "ask_full", true}, Case{Mode::odd_answer, "ask_refused", true},
+      Case{Mode::stranger, "ask_refused", false},
       Case{Mode::interim_and_gone, "interceptor_lost", false});
   World world;
   world.start_both();
@@ -261,6 +268,36 @@ TEST_CASE("the gate follows the interceptor, to another port too") {
     CHECK(world.wait_gate("closed"));
     world.interceptor->knock_status = 200;
     CHECK(world.wait_gate("open"));
+  }
+  SECTION("another proxy has come to listen there: its 200 opens nothing") {
+    world.interceptor->knock_interim = false;
+    CHECK(world.wait_gate("closed"));
+    const int knocks = world.interceptor->knocks;
+    REQUIRE(world.until([&] { return world.interceptor->knocks > knocks + 3; }));
+    CHECK(world.control("status").find("gate") == "closed");
+  }
+  SECTION("another user's interceptor: opens nothing") {
+    int ready[2];
+    REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
+    const pid_t other = ::fork();
+    REQUIRE(other >= 0);
+    if (other == 0) {
+      const char done = ::setresuid(65534, 65534, 65534) == 0 ? 'y' : 'n';
+      if (::write(ready[1], &done, 1) == 1) ::pause();
+      ::_exit(0);
+    }
+    char done = 'n';
+    REQUIRE(::read(ready[0], &done, 1) == 1);
+    // Who is not root takes the first process, which is.
+    world.interceptor->process = done == 'y' ? other : 1;
+    CHECK(world.wait_gate("closed"));
+    const int knocks = world.interceptor->knocks;
+    REQUIRE(world.until([&] { return world.interceptor->knocks > knocks + 3; }));
+    CHECK(world.control("status").find("gate") == "closed");
+    ::kill(other, SIGKILL);
+    ::waitpid(other, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
   }
   SECTION("it meters nothing: 503 closes nothing") {
     world.interceptor->knock_status = 503;

@@ -90,6 +90,7 @@ class FakeInterceptor final : public Server {
     interim_and_gone,  // 102, then the connection ends
     dead_origin,       // 102, 502
     odd_answer,        // 418
+    stranger,          // 200 at once, as any other proxy
     die_after_200,     // the process is gone before its first byte
     mute_after_200,    // alive, and says nothing
   };
@@ -105,7 +106,7 @@ class FakeInterceptor final : public Server {
     if (connection.received.starts_with("CONNECT knock.halton-meter.invalid:443 ")) {
       ++knocks;
       if (knock_status == 0) return;
-      connection.say(interim());
+      if (knock_interim) connection.say(interim());
       connection.say("HTTP/1.1 " + std::to_string(knock_status) + " Knock\r\n\r\n");
       return connection.stream.shutdown_write();
     }
@@ -124,6 +125,8 @@ class FakeInterceptor final : public Server {
         return connection.say("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 502 Bad Gateway\r\n\r\n");
       case Mode::odd_answer:
         return connection.say("HTTP/1.1 418 Teapot\r\n\r\n");
+      case Mode::stranger:
+        return connection.say("HTTP/1.1 200 OK\r\n\r\n");
       case Mode::meter:
       case Mode::die_after_200:
       case Mode::mute_after_200:
@@ -138,8 +141,9 @@ class FakeInterceptor final : public Server {
   }
 
   Mode mode = Mode::meter;
-  int64_t process = 0;      // who it says it is
-  int knock_status = 200;   // 0: no answer
+  int64_t process = 0;     // who it says it is
+  int knock_status = 200;  // 0: no answer
+  bool knock_interim = true;
   std::string first_words;  // in the same segment as the 200
   int knocks = 0;
   std::vector<std::string> asks;
