@@ -142,6 +142,7 @@ Loop::~Loop() {
   }
   dropped.clear();  // what the tasks held may close handles: before the walk
   parts_->shared.closing = true;
+  parts_->shared.last_words.clear();
   parts_->empty_graves();
   parts_->async.reset();
   parts_->check.reset();

@@ -1,5 +1,7 @@
 #include "common/net/tcp_stream.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -9,11 +11,20 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/counters.h"
 #include "common/net/loop.h"
 #include "common/net/sockaddr.h"
+#include "common/net/timer.h"
 #include "common/net/uv_handle.h"
 
 namespace hm::net {
+namespace {
+
+constexpr size_t kMostLastWords = 256;  // at a time; beyond, a reset is one at once
+constexpr int64_t kLastWordsLookMs = 20;
+constexpr int64_t kLastWordsPatienceUs = 30'000'000;
+
+}  // namespace
 
 struct TcpStream::State {
   using Chunk = std::vector<uint8_t>;
@@ -53,6 +64,26 @@ struct TcpStream::State {
     uv_os_fd_t descriptor = -1;
     if (handle) uv_fileno(reinterpret_cast<const uv_handle_t*>(handle.get()), &descriptor);
     return descriptor;
+  }
+
+  // What the peer has not acknowledged, here and in the kernel.
+  [[nodiscard]] size_t undelivered() const {
+    int in_kernel = 0;
+    if (ioctl(descriptor(), SIOCOUTQ, &in_kernel) != 0) in_kernel = 0;
+    return queued() + static_cast<size_t>(in_kernel);
+  }
+
+  // Everything but its owner.
+  void move_to(State& other) {
+    reading_wanted = false;
+    update_reading();
+    other.handle = std::move(handle);
+    other.handle->data = &other;
+    other.waiting = std::move(waiting);
+    other.waiting_bytes = std::exchange(waiting_bytes, 0);
+    other.write_under_way = std::exchange(write_under_way, false);
+    other.write_ended = write_ended;
+    other.read_ended = read_ended;
   }
 
   // libuv's state follows what is wanted and what stands against it.
@@ -174,6 +205,46 @@ struct TcpStream::State {
   }
 };
 
+struct TcpStream::LastWords final : Owner {
+  Loop& loop;
+  TcpStream stream;
+  Timer timer;
+  size_t left = 0;
+  int64_t since_us;
+
+  LastWords(Loop& the_loop, State& from)
+      : loop(the_loop),
+        stream(the_loop, *this),
+        timer(the_loop, [this] { look(); }),
+        since_us(the_loop.now_us()) {
+    from.move_to(*stream.state_);
+    left = stream.state_->undelivered();
+    timer.start_repeating(kLastWordsLookMs);
+  }
+
+  void look() {
+    const size_t now_left = stream.state_->undelivered();
+    if (now_left < left) since_us = loop.now_us();
+    left = now_left;
+    if (left == 0 || loop.now_us() - since_us > kLastWordsPatienceUs) over();
+  }
+
+  void over() {
+    timer.stop();
+    stream.reset();
+    auto& all = shared_of(loop.raw()).last_words;
+    const auto self = all.find(this);
+    if (self == all.end()) return;
+    loop.bury(std::make_unique<std::shared_ptr<void>>(std::move(self->second)));
+    all.erase(self);
+  }
+
+  void on_read(TcpStream&, Bytes) override {}
+  void on_eof(TcpStream&) override {}
+  void on_drained(TcpStream&) override {}
+  void on_broken(TcpStream&, Error) override { over(); }
+};
+
 TcpStream::TcpStream(Loop& loop, Owner& owner) : state_(new State(loop, owner, *this)) {}
 
 TcpStream::~TcpStream() {
@@ -266,6 +337,17 @@ void TcpStream::reset() {
   const int descriptor = state_->descriptor();
   if (descriptor >= 0) setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   state_->close();
+}
+
+void TcpStream::reset_after_sending() {
+  static Counter& delivered = counters::get("net.sent_before_reset");
+  LoopShared& shared = shared_of(state_->loop.raw());
+  if (!open() || state_->undelivered() == 0 || shared.closing ||
+      shared.last_words.size() >= kMostLastWords)
+    return reset();
+  delivered.add();
+  auto last = std::make_shared<LastWords>(state_->loop, *state_);
+  shared.last_words.emplace(last.get(), last);
 }
 
 size_t TcpStream::read_rest(MutBytes into) {

@@ -69,6 +69,10 @@ class TcpStream {
   void shutdown_write();  // FIN after what is queued; never calls the owner from within
   void close();           // at once; idempotent
   void reset();           // RST: the peer learns that it was not an orderly end
+  // The same after the peer has been sent what is queued, as it would have been by a sender that
+  // broke only then: a RST takes with it what the kernel still holds. The connection is nobody's
+  // from here on and reads nothing; it ends at once when its peer takes nothing for half a minute.
+  void reset_after_sending();
 
   // After the stream broke: what the kernel had already received and nobody has read, 0 at the end.
   // A peer that answers early and closes (413 to a long upload) breaks our write, yet its answer is
@@ -82,6 +86,7 @@ class TcpStream {
 
  private:
   struct State;
+  struct LastWords;
   State* state_;
 };
 

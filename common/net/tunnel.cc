@@ -198,7 +198,7 @@ struct Tunnel::State final : TcpStream::Owner {
     if (can_rescue()) return lose_far(error);
     if (end.far_answered || !near.read_ended()) end.far_broke = true;
     far.reset();
-    near.reset();
+    near.reset_after_sending();
     finish();
   }
 

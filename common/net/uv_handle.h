@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -68,6 +69,7 @@ struct LoopShared {
   std::unique_ptr<uint8_t[]> read_buffer;
   bool closing = false;                // ~Loop began: results of jobs are thrown away
   std::shared_ptr<Resolver> resolver;  // resolver_of(); shared only to need no complete type here
+  std::map<const void*, std::shared_ptr<void>> last_words;  // see TcpStream::reset_after_sending()
 };
 
 [[nodiscard]] inline LoopShared& shared_of(const uv_loop_t* loop) {

@@ -196,7 +196,8 @@ void Session::on_side_broken(Side& side, Error error) {
       tap_->origin_ended(false);
     }
   }
-  other(side).reset();  // broken stays broken: the other end learns it at once
+  // Broken stays broken, at once for the origin. A client is first sent what came before the break.
+  from_client ? origin_.reset() : client_.reset_after_sending();
   apply(Event::ended);
 }
 

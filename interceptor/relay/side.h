@@ -67,6 +67,10 @@ class Side final : private net::TcpStream::Owner {
     told_broken_ = true;
     stream_.reset();
   }
+  void reset_after_sending() {
+    told_broken_ = true;
+    stream_.reset_after_sending();
+  }
   void pause(net::PauseReason reason) { stream_.pause(reason); }
   void resume(net::PauseReason reason) { stream_.resume(reason); }
 

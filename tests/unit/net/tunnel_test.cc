@@ -194,6 +194,49 @@ TEST_CASE("a reset is passed on as a reset", "[tunnel]") {
   CHECK(rig.watcher.ends == 1);
 }
 
+TEST_CASE("what came before a reset reaches a slow reader, and then the reset does", "[tunnel]") {
+  Loop loop;
+  Rig rig(loop, 4096);
+  rig.start();
+  rig.client.send_some("up");
+  CHECK(rig.server_gets("up"));
+  const std::string text(200 * 1024, 'd');
+  size_t sent = 0;
+  REQUIRE(rig.until([&] {
+    sent += rig.server.send_some(std::string_view(text).substr(sent));
+    return sent == text.size() && rig.tunnel->bytes_down() == static_cast<int64_t>(text.size());
+  }));
+  rig.server.abort();
+  REQUIRE(rig.ended());
+  CHECK(rig.watcher.end->far_broke);
+  rig.tunnel.reset();
+  run_for(loop, 50);
+  std::string got;
+  bool reset = false;
+  CHECK(rig.until([&] {
+    got += rig.client.take(nullptr, &reset);
+    return reset;
+  }));
+  CHECK(got == text);
+}
+
+TEST_CASE("a client that goes away does not keep what it was still to be sent", "[tunnel]") {
+  Loop loop;
+  Rig rig(loop, 4096);
+  rig.start();
+  const std::string text(200 * 1024, 'd');
+  size_t sent = 0;
+  REQUIRE(rig.until([&] {
+    sent += rig.server.send_some(std::string_view(text).substr(sent));
+    return rig.tunnel->bytes_down() == static_cast<int64_t>(text.size());
+  }));
+  rig.server.abort();
+  REQUIRE(rig.ended());
+  rig.tunnel.reset();
+  rig.client.abort();
+  loop.run();  // until nothing is left
+}
+
 TEST_CASE("an early answer reaches a client whose upload is refused", "[tunnel]") {
   Loop loop;
   Rig rig(loop);
