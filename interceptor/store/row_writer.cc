@@ -204,10 +204,17 @@ struct RowWriter::Statements {
                        std::string(kOfExchanges) + " LIMIT 1"),
         forget_edge(db,
                     "DELETE FROM misses WHERE call_id = ? AND source LIKE 'edge-%' "
-                    "AND reason = 'interceptor_lost'") {}
+                    "AND reason = 'interceptor_lost'"),
+        one_less(db,
+                 "UPDATE misses SET count = count - 1 WHERE call_id = ? "
+                 "AND reason = 'interceptor_lost'"),
+        forget_found(db,
+                     "DELETE FROM misses WHERE call_id = ? AND reason = 'interceptor_lost' "
+                     "AND (count <= 0 OR source LIKE 'edge-%')") {}
 
   SQLite::Statement insert, update, same_response, find_project, add_project, extra, tool, part,
-      limit, iteration, line, flag, miss, rows_of_call, other_word, forget_edge;
+      limit, iteration, line, flag, miss, rows_of_call, other_word, forget_edge, one_less,
+      forget_found;
 };
 
 RowWriter::RowWriter(SQLite::Database& db)
@@ -288,6 +295,15 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
   }
   if (db_.getChanges() == 0) return;  // this very row is in already
   write_children(record, record.id, price);
+  take_back_loss(record.call_id);
+}
+
+// A dead interceptor's log of flights may be read before a row that it left in its spool, and then
+// counts that call as lost.
+void RowWriter::take_back_loss(const std::string& call_id) {
+  if (call_id.empty()) return;
+  (Use(statements_->one_less) << call_id).run();
+  if (db_.getChanges() > 0) (Use(statements_->forget_found) << call_id).run();
 }
 
 void RowWriter::write_children(const CallRecord& record, const std::string& id,

@@ -42,6 +42,7 @@ class RowWriter {
   std::string project_id(const std::string& slug, const std::string& now);
   void write_children(const CallRecord& record, const std::string& id,
                       const pricing::PriceResult& price);
+  void take_back_loss(const std::string& call_id);
   void write_price_children(const std::string& id, const pricing::PriceResult& price);
 
   SQLite::Database& db_;

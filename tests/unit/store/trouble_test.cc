@@ -292,6 +292,20 @@ TEST_CASE("one connection, one miss: edge and interceptor do not both count it")
   miss("", 0, "unmetered_path", "f");
   miss("edge-1", 6, "interceptor_lost", "f");
   CHECK(counted("f") == 3);
+  // Rows that come out of a dead process' spool only afterwards.
+  miss("flights-1", 4, "interceptor_lost", "h", 3);
+  miss("edge-1", 8, "interceptor_lost", "i");
+  CHECK(counted("h") + counted("i") == 4);
+  call("h");
+  CHECK(counted("h") == 2);
+  call("h");
+  call("h");
+  CHECK(counted("h") == 0);
+  call("i");
+  CHECK(counted("i") == 0);
+  miss("flights-1", 4, "interceptor_lost", "h", 3);  // handed over once more
+  miss("edge-1", 8, "interceptor_lost", "i");
+  CHECK(counted("h") + counted("i") == 0);
   // Nobody else has seen it.
   miss("edge-1", 7, "interceptor_lost", "g");
   CHECK(counted("g") == 1);
