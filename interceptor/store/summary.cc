@@ -151,7 +151,12 @@ class Cube {
                                   one.requests, one.input, one.output,
                                   parse_timestamp(one.first).value_or(0),
                                   parse_timestamp(one.last).value_or(0)});
-    std::ranges::stable_sort(summary.unpriced, std::greater<>(), &UnpricedModel::requests);
+    // By name where nothing else decides: they come in that order. (Not stable_sort: clang refuses
+    // what it is made of here.)
+    std::ranges::sort(summary.unpriced, [](const UnpricedModel& a, const UnpricedModel& b) {
+      return std::tie(b.requests, a.provider, a.model, a.reason) <
+             std::tie(a.requests, b.provider, b.model, b.reason);
+    });
     return summary;
   }
 
