@@ -213,7 +213,8 @@ door = socket.create_server(("127.0.0.1", 8090))
 threading.Thread(target=serve, args=(control, lambda _: b"ok=1\\n"), daemon=True).start()
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\\0"))
-serve(door, lambda head: b"HTTP/1.1 200 OK\\r\\n\\r\\n" if b"knock." in head
+serve(door, lambda head: b"HTTP/1.1 102 Processing\\r\\n\\r\\n"
+      b"HTTP/1.1 200 OK\\r\\n\\r\\n" if b"knock." in head
       else b"HTTP/1.1 503 Full\\r\\n\\r\\n")
 """
 
