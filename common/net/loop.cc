@@ -133,6 +133,10 @@ Loop::Loop() : loop_(nullptr), parts_(std::make_unique<Parts>()) {
   parts_->idle = Handle<uv_idle_t>::make(loop_, uv_idle_init, parts_.get());
 }
 
+void Loop::empty_graves() {
+  parts_->empty_graves();
+}
+
 Loop::~Loop() {
   std::vector<std::function<void()>> dropped;
   {

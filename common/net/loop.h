@@ -32,6 +32,10 @@ class Loop {
     bury_erased(object.release(), [](void* raw) { delete static_cast<T*>(raw); });
   }
 
+  // Now, not at the end of the turn. For whoever owns the loop, after run(): what lies there may
+  // need things that end before the loop does.
+  void empty_graves();
+
   [[nodiscard]] int64_t now_us() const;  // steady (CLOCK_MONOTONIC)
   [[nodiscard]] uv_loop_s* raw() { return loop_; }
 

@@ -100,6 +100,7 @@ void InterceptorApp::Parts::stop() {
   const size_t open = acceptor != nullptr ? acceptor->sessions() : 0;
   if (control != nullptr) control->close();
   acceptor.reset();  // sessions that are still open write what they know
+  loop.empty_graves();
   attributor.reset();
   if (writer != nullptr) writer->stop();
   if (flights != nullptr) flights->close();

@@ -155,6 +155,11 @@ struct Rows final : RecordSink {
 };
 
 struct World {
+  ~World() {
+    acceptor.reset();
+    loop.empty_graves();
+  }
+
   net::Loop loop;
   Rows rows;
   TrustMemory trust{system_clock(), 3600LL * 1'000'000};
