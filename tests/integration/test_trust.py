@@ -51,12 +51,12 @@ def test_client_that_hangs_up_after_the_handshake(metered, provider):
     """Stacks that check the certificate late (Node): an end without a byte is a refusal."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    refusing = metered.tunnel(calls.HOST)
+    wire = metered.tunnel(calls.HOST)
     wire.start_tls(context, server_hostname=calls.HOST)
     wire.close()
     pairs.wait_for("memory of the refusal",
                    lambda: calls.HOST in " ".join(metered.interceptor_status().values()))
-    refusing = metered.tunnel(calls.HOST)
+    wire = metered.tunnel(calls.HOST)
     wire.start_tls(context, server_hostname=calls.HOST)
     raw = ssl.DER_cert_to_PEM_cert(wire.tls.getpeercert(binary_form=True))
     provider_leaf = (provider.authority.folder / "provider.pem").read_text()
