@@ -1,7 +1,6 @@
 """Restarts under a real systemd user manager: the units of the repository, real descriptor store."""
 
 import json
-import pathlib
 import signal
 import time
 
@@ -13,7 +12,6 @@ import simulated_provider
 import user_manager as managers
 from pair import wait_for
 
-UNITS = pathlib.Path(__file__).resolve().parents[2] / "units"
 EDGE, DAEMON = "halton-meter-edge.service", "halton-meter.service"
 
 # Calls one after the other, each on a connection of its own, until stdin ends.
@@ -67,12 +65,7 @@ def installed(manager, tmp_path):
              f'"{calls.HOST}:443" = "{provider.address}"']
     manager.write("~/.halton-meter/config.toml", "\n".join(lines) + "\n")
     manager.run("chmod", "700", ".halton-meter")
-    manager.run("mkdir", "-p", ".local/bin", ".config/systemd/user", check=True)
-    for program in ("halton-meter-edge", "halton-meter-interceptor"):
-        manager.run("ln", "-s", f"{managers.BIN}/{program}", f".local/bin/{program}", check=True)
-    for unit in (EDGE, DAEMON):
-        manager.write(f"~/.config/systemd/user/{unit}", (UNITS / unit).read_text())
-    manager.systemctl("daemon-reload")
+    manager.install_units()
     manager.systemctl("start", EDGE, DAEMON)
     wait_for("the gate", lambda: manager.status()["edge"]["gate"] == "open", 20)
     yield manager, provider

@@ -9,19 +9,13 @@ import pair as pairs
 import user_manager as managers
 from pair import wait_for
 
-UNITS = pathlib.Path(__file__).resolve().parents[2] / "units"
 EDGE, DAEMON = "halton-meter-edge.service", "halton-meter.service"
 
 
 @pytest.fixture
 def units(manager):
     """The unit files of the repository in the user's folder, the binaries where they name them."""
-    manager.run("mkdir", "-p", ".local/bin", ".config/systemd/user", check=True)
-    for program in ("halton-meter-edge", "halton-meter-interceptor"):
-        manager.run("ln", "-s", f"{managers.BIN}/{program}", f".local/bin/{program}", check=True)
-    for unit in (EDGE, DAEMON):
-        manager.write(f"~/.config/systemd/user/{unit}", (UNITS / unit).read_text())
-    manager.systemctl("daemon-reload")
+    manager.install_units()
     return manager
 
 

@@ -33,6 +33,7 @@ JOURNALD = "/lib/systemd/systemd-journald"
 UID = 41711  # of nobody else; below 60000, so that journald keeps a journal for it
 USER = "meter"
 HOME = f"/home/{USER}"
+UNITS = pathlib.Path(__file__).resolve().parents[2] / "units"
 BIN = "/opt/halton-meter"  # where the world sees the binaries under test
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -161,6 +162,15 @@ class UserManager:
     def meter(self, *words, **arguments):
         """`halton-meter WORDS` as the user. Its control sockets and ports serve nobody else."""
         return self.run(f"{BIN}/halton-meter", *words, **arguments)
+
+    def install_units(self):
+        """The unit files of the repository in the user's folder, the binaries where they name them."""
+        self.run("mkdir", "-p", ".local/bin", ".config/systemd/user", check=True)
+        for program in ("halton-meter-edge", "halton-meter-interceptor"):
+            self.run("ln", "-s", f"{BIN}/{program}", f".local/bin/{program}", check=True)
+        for unit in ("halton-meter-edge.service", "halton-meter.service"):
+            self.write(f"~/.config/systemd/user/{unit}", (UNITS / unit).read_text())
+        self.systemctl("daemon-reload")
 
     def status(self):
         """What `status --json` says."""
