@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hm::cli {
@@ -15,8 +16,10 @@ struct CarryingProcess {
   std::string name;
   uint64_t started = 0;  // field 22 of /proc/PID/stat: with the PID it names one process for ever
 };
-// Processes of this user with `name=value` in the environment they were started with, but this one.
-[[nodiscard]] std::vector<CarryingProcess> processes_carrying(const std::string& setting);
+// Processes of this user with this variable in the environment they were started with, but this
+// one.
+[[nodiscard]] std::vector<CarryingProcess> processes_carrying(std::string_view name,
+                                                              std::string_view value);
 
 // Shells of this user at a terminal: what they exported themselves is to be seen nowhere.
 [[nodiscard]] std::vector<CarryingProcess> interactive_shells();

@@ -9,6 +9,7 @@
 
 #include "cli/text.h"
 #include "common/base/fs.h"
+#include "common/base/process_stat.h"
 
 namespace hm::cli {
 
@@ -41,10 +42,9 @@ std::vector<std::string> database_lock_holders(const std::filesystem::path& data
       if (!lock.write || lock.inode != info.st_ino || lock.major != major(info.st_dev) ||
           lock.minor != minor(info.st_dev) || !seen.insert(lock.pid).second)
         continue;
-      const auto name = read_file("/proc/" + std::to_string(lock.pid) + "/comm", 256);
-      holders.push_back(
-          (name ? printable(std::string_view(*name).substr(0, name->find('\n'))) : "a process") +
-          " (PID " + std::to_string(lock.pid) + ")");
+      const auto stat = read_process_stat(lock.pid);
+      holders.push_back((stat ? printable(stat->command) : "a process") + " (PID " +
+                        std::to_string(lock.pid) + ")");
     }
   }
   return holders;

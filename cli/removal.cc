@@ -67,7 +67,7 @@ std::vector<CarryingProcess> Removal::carriers() const {
   for (const uint16_t port : ports) {
     const std::string proxy = "http://127.0.0.1:" + std::to_string(port);
     for (const char* name : {"HTTPS_PROXY", "https_proxy"})
-      for (CarryingProcess& process : processes_carrying(name + ("=" + proxy)))
+      for (CarryingProcess& process : processes_carrying(name, proxy))
         if (known.insert(process.pid).second) found.push_back(std::move(process));
     // A shell that exported it itself shows it to us, and not in /proc.
     const bool ours = look_up(context_.environment, "HTTPS_PROXY") == proxy ||

@@ -1,17 +1,15 @@
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
+#include <filesystem>
 
 #include "cli/checks/check.h"
 #include "cli/client_env.h"
-#include "cli/text.h"
+#include "cli/started_with.h"
+#include "common/base/proc_sockets.h"
 
 namespace hm::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Programs that make LLM calls, by the name of their process or script, and where each of them
 // takes additional CAs from: one of these variables has to be ours.
@@ -29,33 +27,19 @@ constexpr std::array kTools = {
     Tool{"cursor-agent", {"NODE_EXTRA_CA_CERTS", "", ""}},
 };
 
-std::string setting(const std::string& environment, const std::string& name) {
-  const std::string key = std::string(1, '\0') + name + "=";
-  const std::string text = std::string(1, '\0') + environment;
-  const size_t at = text.find(key);
-  if (at == std::string::npos) return {};
-  const size_t from = at + key.size();
-  return text.substr(from, text.find('\0', from) - from);
-}
-
-const Tool* tool_of(const fs::path& process) {
-  const auto words = read_file(process / "cmdline", 64 * 1024);
-  if (!words) return nullptr;
-  size_t at = 0;
-  for (int i = 0; i < 2 && at < words->size(); ++i) {  // the program, or an interpreter's script
-    const size_t end = std::min(words->find('\0', at), words->size());
-    const std::string name = fs::path(words->substr(at, end - at)).filename().string();
+const Tool* tool_of(const std::vector<std::string>& words) {
+  for (size_t i = 0; i < 2 && i < words.size(); ++i) {  // the program, or an interpreter's script
+    const std::string name = std::filesystem::path(words[i]).filename().string();
     for (const Tool& tool : kTools)
       if (name == tool.name || name == std::string(tool.name) + ".js") return &tool;
-    at = end + 1;
   }
   return nullptr;
 }
 
-bool trusts_us(const Tool& tool, const std::string& environment, const Home& home) {
+bool trusts_us(const Tool& tool, const Environment& environment, const Home& home) {
   for (const std::string name : tool.variables) {
     if (name.empty()) continue;
-    const std::string value = setting(environment, name);
+    const std::string_view value = look_up(environment, name);
     if (value == home.ca_cert().native() || value.ends_with("/python/certifi/cacert.pem"))
       return true;
   }
@@ -66,22 +50,16 @@ Finding run(const Patient& patient) {
   std::string condemned;
   std::string unmetered;
   int seen = 0;
-  std::error_code error;
-  for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
-    const std::string pid = at->path().filename().string();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    struct stat info{};
-    if (::stat(at->path().c_str(), &info) != 0 || info.st_uid != ::getuid()) continue;
-    const Tool* tool = tool_of(at->path());
+  for (const int64_t pid : processes_of(::getuid())) {
+    const Tool* tool = tool_of(arguments_of(static_cast<pid_t>(pid)));
     if (tool == nullptr) continue;
-    const auto environment = read_file(at->path() / "environ", 4 * 1024 * 1024);
+    const auto environment = environment_of(static_cast<pid_t>(pid));
     if (!environment) continue;
     ++seen;
-    const std::string name = std::string(tool->name) + " (PID " + pid + ")";
-    if (setting(*environment, "NODE_TLS_REJECT_UNAUTHORIZED") == "0") condemned += " " + name;
-    const std::string lower = setting(*environment, "https_proxy");
-    const std::string proxy = lower.empty() ? setting(*environment, "HTTPS_PROXY") : lower;
-    const bool in_run = !setting(*environment, "HALTON_METER_RUN_DIR").empty();
+    const std::string name = std::string(tool->name) + " (PID " + std::to_string(pid) + ")";
+    if (look_up(*environment, "NODE_TLS_REJECT_UNAUTHORIZED") == "0") condemned += " " + name;
+    const std::string_view proxy = either(*environment, "https_proxy", "HTTPS_PROXY");
+    const bool in_run = !look_up(*environment, "HALTON_METER_RUN_DIR").empty();
     if (!in_run && loopback_port(proxy) != patient.status.ports.edge)
       unmetered += " " + name + ": no proxy of ours;";
     else if (!trusts_us(*tool, *environment, patient.context.home))

@@ -1,8 +1,9 @@
 #include "common/base/port_holder.h"
 
-#include <fstream>
+#include <utility>
 
 #include "common/base/proc_sockets.h"
+#include "common/base/process_stat.h"
 
 namespace hm {
 namespace {
@@ -26,8 +27,7 @@ std::optional<PortHolder> port_holder(uint16_t port) {
   for (const int64_t pid : processes_of(std::nullopt)) {
     if (!process_holds(pid, socket->inode)) continue;
     holder.pid = pid;
-    std::ifstream comm("/proc/" + std::to_string(pid) + "/comm");
-    std::getline(comm, holder.name);
+    if (auto stat = read_process_stat(pid)) holder.name = std::move(stat->command);
     if (holder.name != "systemd") break;
   }
   return holder;

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <system_error>
 
 #include "common/base/fs.h"
+#include "common/base/process_stat.h"
 
 namespace hm::attribution {
 namespace {
@@ -19,12 +19,6 @@ constexpr size_t kMaxValue = 256;
 
 std::string proc_path(int64_t pid, const char* leaf) {
   return "/proc/" + std::to_string(pid) + "/" + leaf;
-}
-
-template <class T>
-bool to_number(std::string_view text, T& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 std::string_view base_name(std::string_view path) {
@@ -69,32 +63,6 @@ std::string working_folder(int64_t pid) {
 
 }  // namespace
 
-std::optional<ProcessStat> parse_stat(std::string_view text) {
-  const size_t open = text.find('(');
-  const size_t close = text.rfind(')');
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open)
-    return std::nullopt;
-  ProcessStat stat;
-  stat.command = text.substr(open + 1, close - open - 1);
-  text.remove_prefix(close + 1);
-
-  // Fields are counted from 3 (state) here; 4 is the parent, 22 the start time.
-  int field = 2;
-  while (!text.empty()) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\n')) text.remove_prefix(1);
-    const size_t end = std::min(text.find_first_of(" \n"), text.size());
-    const std::string_view word = text.substr(0, end);
-    text.remove_prefix(end);
-    ++field;
-    if (field == 4 && !to_number(word, stat.parent_pid)) return std::nullopt;
-    if (field == 22) {
-      if (!to_number(word, stat.start_time)) return std::nullopt;
-      return stat;
-    }
-  }
-  return std::nullopt;
-}
-
 std::string program_name(std::string_view command, std::string_view argument) {
   // A title that a program gave itself may go on with anything after the first word.
   std::string_view name = argument.substr(0, argument.find(' '));
@@ -107,12 +75,6 @@ std::string program_name(std::string_view command, std::string_view argument) {
   for (const char c : best.substr(0, kMaxName))
     if (c >= ' ' && c < 0x7f) out.push_back(c);
   return out;
-}
-
-std::optional<ProcessStat> read_process_stat(int64_t pid) {
-  const auto content = read_file(proc_path(pid, "stat"), 16 * 1024);
-  if (!content) return std::nullopt;
-  return parse_stat(*content);
 }
 
 std::optional<ClientFacts> read_client_facts(int64_t pid) {

@@ -19,22 +19,11 @@ struct ClientFacts {
   std::string run_id;       // HALTON_METER_RUN
 };
 
-// The fields of /proc/PID/stat that we use (proc(5)).
-struct ProcessStat {
-  std::string command;  // at most 15 bytes: the kernel cuts it
-  int64_t parent_pid = 0;
-  uint64_t start_time = 0;
-};
-
-// Pure: the text of the file. The command may hold spaces and parentheses itself.
-[[nodiscard]] std::optional<ProcessStat> parse_stat(std::string_view text);
-
 // Pure: a program's name from its command and its first argument. The longer one wins when the
 // kernel's is only its beginning; threads' names ("MainThread") are no program's.
 [[nodiscard]] std::string program_name(std::string_view command, std::string_view argument);
 
 // Empty when the process is gone. Fields that may not be read stay empty. Blocking; any thread.
-[[nodiscard]] std::optional<ProcessStat> read_process_stat(int64_t pid);
 [[nodiscard]] std::optional<ClientFacts> read_client_facts(int64_t pid);
 
 }  // namespace hm::attribution

@@ -17,6 +17,7 @@
 
 #include "common/base/descriptor.h"
 #include "common/base/proc_sockets.h"
+#include "common/base/process_stat.h"
 #include "interceptor/attribution/client_facts.h"
 
 namespace hm::attribution {

@@ -12,6 +12,7 @@
 
 #include "common/base/counters.h"
 #include "common/base/fs.h"
+#include "common/base/process_stat.h"
 #include "common/net/loop.h"
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/attribution/client_facts.h"
@@ -264,13 +265,13 @@ TEST_CASE("stat lines are read whatever the command is called") {
   const std::string tail =
       " S 77 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 20 18446744073709551615\n";
   const std::string command = GENERATE("sh", "a b", "x) S 1 (y", "", ")(");
-  const auto stat = parse_stat("12 (" + command + ")" + tail);
+  const auto stat = parse_process_stat("12 (" + command + ")" + tail);
   REQUIRE(stat);
   CHECK(stat->command == command);
   CHECK(stat->parent_pid == 77);
   CHECK(stat->start_time == 987654);
   const std::string bad = GENERATE("", "12", "12 (sh", "12 (sh) S", "12 (sh) S x 1", ")(");
-  CHECK_FALSE(parse_stat(bad));
+  CHECK_FALSE(parse_process_stat(bad));
 }
 
 TEST_CASE("programs have names") {
