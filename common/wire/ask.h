@@ -2,7 +2,7 @@
 // itself.
 //
 //   edge         CONNECT api.openai.com:443 HTTP/1.1 + Host + the three headers below
-//   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits kAskLimitMs),
+//   interceptor  HTTP/1.1 102 Processing      at once: "I have it" (the edge waits ask_limit_ms),
 //                                             and the process id of who has it
 //                HTTP/1.1 200 OK              the origin's TCP connection is open; bytes follow
 //                HTTP/1.1 502 Bad Gateway     the origin cannot be reached, at least not from here:
@@ -12,7 +12,6 @@
 // The headers end at the interceptor; nothing of them goes to an origin.
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
 namespace hm::wire {
@@ -31,9 +30,6 @@ inline constexpr std::string_view kKnockHost = "knock.halton-meter.invalid";
 inline constexpr std::string_view kSelfTestHost = "selftest.halton-meter.invalid";
 inline constexpr std::string_view kSelfTestHeader = "X-Halton-Selftest";  // names the row
 inline constexpr std::string_view kSelfTestProvider = "halton-meter";     // of that row, only
-
-inline constexpr int64_t kAskLimitMs = 300;             // for the 102
-inline constexpr int64_t kFirstAnswerLimitMs = 10'000;  // for the first byte back after the hello
 
 // First line of every control request: "hm/1 status". Answers are key=value lines.
 inline constexpr std::string_view kControlVersion = "hm/1";

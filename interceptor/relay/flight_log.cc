@@ -37,7 +37,10 @@ FlightLog::Entry FlightLog::begin(const std::string& host, const std::string& ca
 }
 
 void FlightLog::note(Entry entry, int64_t calls) {
-  if (entry != kNone) file_.slots()[entry].count = calls;
+  if (entry == kNone) return;
+  // Asked for every piece of a body; the page is written to only when there is something new.
+  wire::MissSlot& slot = file_.slots()[entry];
+  if (slot.count != calls) slot.count = calls;
 }
 
 void FlightLog::end(Entry entry) {

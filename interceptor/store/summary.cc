@@ -258,12 +258,8 @@ Summary summarize(SQLite::Database& db, const Filter& filter) {
   if (!filter.project.empty() && project_id.empty()) return {};
 
   Where where;
-  where.times(times_column(db, filter), filter);
+  where.calls(times_column(db, filter), filter);
   where.text("r.project_id", project_id);
-  where.text("r.provider", filter.provider);
-  where.text("r.model", filter.model);
-  where.text("r.run_id", filter.run_id);
-  if (filter.provider != kSelfTestProvider) where.condition(kNoSelfTest);
   Cube cube;
   const Registered registered(db, cube);
   SQLite::Statement walk(

@@ -21,8 +21,12 @@ class Where {
  public:
   Where() = default;
   explicit Where(const Filter& filter) {
-    times("r.requested_at", filter);
+    calls("r.requested_at", filter);
     text("p.slug", filter.project);
+  }
+  // All of the filter but the project.
+  void calls(const char* times_column, const Filter& filter) {
+    times(times_column, filter);
     text("r.provider", filter.provider);
     text("r.model", filter.model);
     text("r.run_id", filter.run_id);

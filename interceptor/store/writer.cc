@@ -127,7 +127,6 @@ struct Writer::Parts {
 
   void run();
   void take();
-  void name_misses(QueuedRows& rows);
   bool commit_pending();
   bool spool_pending();
   void make_spool();
