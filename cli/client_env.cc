@@ -26,12 +26,6 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-std::string_view either(const Environment& environment, std::string_view first,
-                        std::string_view second) {
-  const std::string_view value = look_up(environment, first);
-  return value.empty() ? look_up(environment, second) : value;
-}
-
 // `folder` in front of a PATH-like list, there once.
 std::string in_front(std::string_view folder, std::string_view list) {
   std::string out(folder);
@@ -45,6 +39,12 @@ std::string in_front(std::string_view folder, std::string_view list) {
 }
 
 }  // namespace
+
+std::string_view either(const Environment& environment, std::string_view first,
+                        std::string_view second) {
+  const std::string_view value = look_up(environment, first);
+  return value.empty() ? look_up(environment, second) : value;
+}
 
 std::string no_proxy_with_loopback(std::string_view before) {
   if (trimmed(before) == "*") return "*";

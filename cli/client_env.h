@@ -45,6 +45,10 @@ using Variables = std::vector<std::pair<std::string, std::string>>;
 // Lower-cased; letters, digits, - _ : / and at most 128 characters. Empty optional: malformed.
 [[nodiscard]] std::optional<std::string> project_slug(std::string_view text);
 
+// A variable that has two spellings; the first one counts when it is set.
+[[nodiscard]] std::string_view either(const Environment& environment, std::string_view first,
+                                      std::string_view second);
+
 struct EarlierProxy {
   std::string url;        // as the user set it; empty: none
   bool supported = true;  // http:// or no scheme; anything else we cannot speak to

@@ -176,9 +176,6 @@ void mend(Context& context, const Report& report, bool apply) {
 }
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "doctor",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("apply") && !flags.has("fix"))
     return usage_error(context, "doctor", "--apply goes with --fix");
   Report report = examine(context);

@@ -13,9 +13,6 @@ namespace hm::cli {
 namespace {
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "env",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   const std::string shell = flags.value("shell").value_or(
       std::filesystem::path(look_up(context.environment, "SHELL")).filename().string());
   const bool known = shell == "bash" || shell == "zsh" || shell == "fish" || shell == "sh";
@@ -36,20 +33,14 @@ int run(Context& context, const Flags& flags) {
     return kNotWell;
   }
   const Settings settings = load_settings(context);
-  ClientPlaces places = home_places(context.home);
-  places.edge_port = ports->edge;
-  places.own_roots = !settings.upstream_roots.empty();
-  const auto authority = ensure_authority(context, settings.metered_hosts);
-  std::vector<std::string> roots;
-  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
-  auto bundle = authority ? ensure_bundle(places, *authority, roots)
-                          : Result<void>(std::unexpected(authority.error()));
-  if (!bundle) {
+  auto places = ensure_certificates(context, settings);
+  if (!places) {
     *context.err << "halton-meter env: the certificates cannot be made: "
-                 << describe(bundle.error()) << "\n";
+                 << describe(places.error()) << "\n";
     return kEnvironment;
   }
-  *context.out << export_lines(client_variables(context.environment, places, tags, Reach::shell),
+  places->edge_port = ports->edge;
+  *context.out << export_lines(client_variables(context.environment, *places, tags, Reach::shell),
                                shell == "fish" ? Shell::fish : Shell::posix);
   return kFine;
 }

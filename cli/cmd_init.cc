@@ -4,15 +4,11 @@
 
 #include "cli/command.h"
 #include "cli/installer.h"
-#include "cli/text.h"
 
 namespace hm::cli {
 namespace {
 
 int install(Context& context, const Flags& flags, std::string_view command, InstallMode usual) {
-  if (!flags.operands().empty())
-    return usage_error(context, command,
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("full")) {
     *context.err << "halton-meter " << command
                  << ": there is no --full on Linux: it would be a system-wide proxy, and nothing "

@@ -1,17 +1,13 @@
 // `reload`: what a running interceptor takes up without a restart.
 #include "cli/command.h"
 #include "cli/control_client.h"
-#include "cli/text.h"
 
 namespace hm::cli {
 namespace {
 
 constexpr int64_t kLimitMs = 5'000;
 
-int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "reload",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
+int run(Context& context, const Flags&) {
   const auto answer = ask_control(context.place.daemon_socket, "reload", kLimitMs);
   if (!answer) {
     *context.err << "halton-meter reload: the interceptor does not answer (" +

@@ -54,9 +54,6 @@ int explain(Context& context, const Flags& flags, const std::string& text) {
 }
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "report",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("json") && flags.has("csv"))
     return usage_error(context, "report", "--json and --csv exclude each other");
 

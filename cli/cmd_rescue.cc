@@ -4,7 +4,6 @@
 #include "cli/installer.h"
 #include "cli/leftovers.h"
 #include "cli/pair_service.h"
-#include "cli/text.h"
 #include "cli/units.h"
 
 namespace hm::cli {
@@ -13,9 +12,6 @@ namespace {
 constexpr int64_t kPatienceMs = 3'000;
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "rescue",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("apps") && flags.has("no-apps"))
     return usage_error(context, "rescue", "--apps and --no-apps exclude each other");
   const auto before = installed_mode(context.home);

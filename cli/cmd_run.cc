@@ -48,13 +48,10 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   };
   const Settings settings = load_settings(context);
   metering.config_warnings = settings.warnings;
-  ClientPlaces usual = home_places(context.home);
-  usual.own_roots = !settings.upstream_roots.empty();
+  const ClientPlaces usual = home_places(context.home, settings);
   const auto authority = ensure_authority(context, settings.metered_hosts);
   if (!authority) return without_certificates(authority.error());
-  std::vector<std::string> roots;
-  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
-  if (auto made = ensure_bundle(usual, *authority, roots); !made)
+  if (auto made = ensure_bundle(usual, *authority, settings.upstream_roots); !made)
     return without_certificates(made.error());
 
   // Inside another `run` of the same home: its pair serves us too.
@@ -75,11 +72,8 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
 
   const EarlierProxy proxy = earlier_proxy(context.environment, our_ports);
   std::vector<std::string> own_roots;
-  if (settings.upstream_roots.empty()) {
-    own_roots = earlier_roots(context.environment, {usual, outer});
-    std::erase_if(own_roots,
-                  [](const std::string& file) { return ::access(file.c_str(), R_OK) != 0; });
-  }
+  if (settings.upstream_roots.empty())
+    own_roots = readable_earlier_roots(context.environment, {usual, outer});
   // The usual pair serves when calls through it take the way they took before.
   const bool same_way = (proxy.url.empty() || settings.has_upstream_proxy) && own_roots.empty();
   if (same_way && use(metering, context.place, usual)) return metering;
@@ -100,10 +94,9 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   }
   metering.clients = usual;
   if (!own_roots.empty()) {
-    roots = own_roots;
     ClientPlaces apart = places_in(context.home, own->folder());
     apart.own_roots = true;
-    if (auto made = ensure_bundle(apart, *authority, roots); !made) {
+    if (auto made = ensure_bundle(apart, *authority, own_roots); !made) {
       own->finish(kEndLimitMs);
       return without_certificates(made.error());
     }

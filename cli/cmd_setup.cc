@@ -13,9 +13,6 @@ namespace hm::cli {
 namespace {
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "setup",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   const bool force = flags.has("force");
   Steps steps(context, force ? 3 : 2);
   const Settings settings = load_settings(context);
@@ -42,9 +39,8 @@ int run(Context& context, const Flags& flags) {
              iso8601_utc((*authority)->not_after_us()).substr(0, 10));
 
   steps.begin("bundle");
-  std::vector<std::string> roots;
-  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
-  if (auto made = ensure_bundle(home_places(context.home), (*authority)->certificate_pem(), roots);
+  if (auto made = ensure_bundle(home_places(context.home), (*authority)->certificate_pem(),
+                                settings.upstream_roots);
       !made) {
     steps.failed(describe(made.error()), "install the system's roots (package ca-certificates)");
     return kNotWell;

@@ -82,21 +82,13 @@ int run_detached(Context& context, bool quiet) {
 // What `init` does for services: clients of `env` need the bundle. What fails is told; calls are
 // not in need of it.
 void make_certificates(Context& context) {
-  const Settings settings = load_settings(context);
-  const auto authority = ensure_authority(context, settings.metered_hosts);
-  std::vector<std::string> roots;
-  if (!settings.upstream_roots.empty()) roots.push_back(settings.upstream_roots);
-  const Result<void> made = authority ? ensure_bundle(home_places(context.home), *authority, roots)
-                                      : Result<void>(std::unexpected(authority.error()));
+  const auto made = ensure_certificates(context, load_settings(context));
   if (!made)
     *context.err << "halton-meter start: no certificates for clients (" << describe(made.error())
                  << ").\nWhat to do: halton-meter setup\n";
 }
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "start",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("foreground") && flags.has("detach"))
     return usage_error(context, "start", "--foreground and --detach exclude each other");
   const PairService service(context);

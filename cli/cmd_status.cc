@@ -2,15 +2,11 @@
 
 #include "cli/command.h"
 #include "cli/status.h"
-#include "cli/text.h"
 
 namespace hm::cli {
 namespace {
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "status",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   const StatusFacts facts = gather_status(context);
   const StatusReport report = judge_status(facts);
   *context.out << (flags.has("json") ? status_json(facts, report, context.version)

@@ -4,7 +4,6 @@
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
 #include "cli/steps.h"
-#include "cli/text.h"
 
 namespace hm::cli {
 namespace {
@@ -23,10 +22,7 @@ int no_service(Context& context, const PairService& service, std::string_view co
   return kNotWell;
 }
 
-int run_stop(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "stop",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
+int run_stop(Context& context, const Flags&) {
   const PairService service(context);
   if (service.keeper() == Keeper::nobody) return no_service(context, service, "stop");
   Steps steps(context, 1);
@@ -48,10 +44,7 @@ int run_stop(Context& context, const Flags& flags) {
   return kFine;
 }
 
-int run_restart(Context& context, const Flags& flags) {
-  if (!flags.operands().empty())
-    return usage_error(context, "restart",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
+int run_restart(Context& context, const Flags&) {
   const PairService service(context);
   if (service.keeper() == Keeper::nobody) return no_service(context, service, "restart");
   Steps steps(context, 2);
@@ -63,9 +56,7 @@ int run_restart(Context& context, const Flags& flags) {
   steps.done("open calls were given time to end");
   steps.begin("health");
   if (const std::string problem = service.wait_healthy(kHealthLimitMs); !problem.empty()) {
-    const std::string complaint = last_complaint(context.home.daemon_log());
-    steps.failed(problem + (complaint.empty() ? "" : "; its log ends with " + complaint),
-                 "halton-meter doctor");
+    steps.failed(problem + its_log_ends_with(context.home.daemon_log()), "halton-meter doctor");
     return kNotWell;
   }
   refresh_session_environment(context);

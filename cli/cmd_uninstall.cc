@@ -3,12 +3,12 @@
 #include <array>
 #include <cstdlib>
 #include <iostream>
+#include <sstream>
 #include <utility>
 
 #include "cli/child_process.h"
 #include "cli/command.h"
 #include "cli/removal.h"
-#include "cli/text.h"
 #include "cli/units.h"
 
 namespace hm::cli {
@@ -38,19 +38,22 @@ void leave_a_waiter(const Context& context, const Flags& flags,
   SignalLine signals;
   ProcessPlan plan;
   plan.program = context.program_folder / "halton-meter";
-  plan.words = {plan.program.string(), "uninstall", "--when-unused", "--yes"};
+  std::string pids;
+  for (const CarryingProcess& process : listed)
+    pids += (pids.empty() ? "" : ",") + std::to_string(process.pid);
+  plan.words = {plan.program.string(), "uninstall", "--yes", "--when-unused", pids};
   for (const char* flag : {"purge", "include-logs"})
     if (flags.has(flag)) plan.words.push_back(std::string("--") + flag);
-  for (const CarryingProcess& process : listed) plan.words.push_back(std::to_string(process.pid));
   plan.environment = context.environment;
   for (const char* name : {"HTTPS_PROXY", "https_proxy"}) plan.environment.erase(name);
   plan.background = true;
   static_cast<void>(start_process(plan, signals));
 }
 
-int wait_for_the_last(Removal& removal, const Flags& flags) {
+int wait_for_the_last(Removal& removal, const Flags& flags, const std::string& pids) {
   std::vector<CarryingProcess> listed;
-  for (const std::string& word : flags.operands())
+  std::istringstream words(pids);
+  for (std::string word; std::getline(words, word, ',');)
     if (auto process = process_named(static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10))))
       listed.push_back(std::move(*process));
   const int code = removal.stop_edge_when_unused(listed);
@@ -59,13 +62,10 @@ int wait_for_the_last(Removal& removal, const Flags& flags) {
 }
 
 int run(Context& context, const Flags& flags) {
-  if (!flags.operands().empty() && !flags.has("when-unused"))
-    return usage_error(context, "uninstall",
-                       "'" + printable(flags.operands()[0]) + "' is not understood");
   if (flags.has("include-logs") && !flags.has("purge"))
     return usage_error(context, "uninstall", "--include-logs goes with --purge");
   Removal removal(context);
-  if (flags.has("when-unused")) return wait_for_the_last(removal, flags);
+  if (const auto pids = flags.value("when-unused")) return wait_for_the_last(removal, flags, *pids);
   bool usage = false;
   if (!confirmed(context, flags, usage)) return usage ? kUsage : kNotWell;
 
@@ -103,10 +103,8 @@ constexpr std::array kFlags = {
     FlagSpec{"include-logs", "", "with --purge: database and logs, too"},
     FlagSpec{"yes", "", "do not ask"},
     FlagSpec{"now", "", "end the edge also while running programs carry its address"},
-    FlagSpec{
-        "when-unused", "",
-        "only wait until no program carries it (and those with the given PIDs have ended), then "
-        "end the edge"},
+    FlagSpec{"when-unused", "PID,...",
+             "only wait until these have ended and no program carries it, then end the edge"},
 };
 
 }  // namespace

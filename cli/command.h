@@ -13,9 +13,11 @@ namespace hm::cli {
 
 struct Command {
   std::string_view name;
-  std::string_view summary;   // one line, for the list
-  std::string_view operands;  // behind the flags in the usage line, e.g. "-- COMMAND [ARGUMENT...]"
-  std::string_view about;     // paragraphs of the help page, lines ready to print
+  std::string_view summary;  // one line, for the list
+  std::string_view
+      operands;            // behind the flags in the usage line, e.g. "-- COMMAND [ARGUMENT...]";
+                           // with Parsing::own, empty: it takes none, and is not run with one
+  std::string_view about;  // paragraphs of the help page, lines ready to print
   std::string_view example;
   std::span<const FlagSpec> flags;
   // own: flags may stand anywhere. until_operand: what follows the first operand belongs to

@@ -127,6 +127,10 @@ int run_command_line(Context& context, const std::vector<std::string>& words) {
     *context.out << help_page(*command);
     return kFine;
   }
+  if (command->parsing == Command::Parsing::own && command->operands.empty() &&
+      !flags->operands().empty())
+    return usage_error(context, command->name,
+                       "'" + printable(flags->operands()[0]) + "' is not understood");
   return command->run(context, *flags);
 }
 

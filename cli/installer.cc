@@ -145,9 +145,7 @@ void Installer::adopt_earlier_proxy() {
         "upstream proxy; shells that have it set keep it and are not metered");
     return;
   }
-  const std::string_view bypass = look_up(context_.environment, "no_proxy").empty()
-                                      ? look_up(context_.environment, "NO_PROXY")
-                                      : look_up(context_.environment, "no_proxy");
+  const std::string_view bypass = either(context_.environment, "no_proxy", "NO_PROXY");
   if (change_config("the proxy in your environment", "proxy", toml_string(proxy.url), bypass))
     notes_.push_back("the proxy of your environment, " + address.host + ":" +
                      std::to_string(address.port) +
@@ -159,12 +157,10 @@ void Installer::adopt_earlier_proxy() {
 void Installer::adopt_earlier_roots() {
   if (!load_settings(context_).upstream_roots.empty()) return;
   if (!look_up(context_.environment, "HALTON_METER_RUN_DIR").empty()) return;  // a run's own
-  const std::vector<std::string> files = earlier_roots(context_.environment, {places_});
-  const auto readable = std::ranges::find_if(
-      files, [](const std::string& file) { return ::access(file.c_str(), R_OK) == 0; });
-  if (readable == files.end()) return;
-  if (change_config("the CA file in your environment", "ca_file", toml_string(*readable)))
-    notes_.push_back("the CA file of your environment, " + *readable +
+  const auto files = readable_earlier_roots(context_.environment, {places_});
+  if (files.empty()) return;
+  if (change_config("the CA file in your environment", "ca_file", toml_string(files.front())))
+    notes_.push_back("the CA file of your environment, " + files.front() +
                      ", is trusted beside the system's ([upstream] in config.toml)");
 }
 
@@ -221,11 +217,9 @@ bool Installer::make_authority() {
 
 bool Installer::make_bundle() {
   steps_.begin("bundle");
-  std::vector<std::string> roots;
-  if (!settings_.upstream_roots.empty()) roots.push_back(settings_.upstream_roots);
-  places_.own_roots = !roots.empty();
+  places_.own_roots = !settings_.upstream_roots.empty();
   const auto before = read_file(places_.bundle);
-  const auto made = ensure_bundle(places_, authority_pem_, roots);
+  const auto made = ensure_bundle(places_, authority_pem_, settings_.upstream_roots);
   if (!made)
     return refuse("the bundle of certificates cannot be made: " + describe(made.error()),
                   made.error().code == Code::not_found
@@ -274,9 +268,8 @@ bool Installer::wait_for_health() {
   steps_.begin("health");
   const std::string missing = PairService(context_).wait_healthy(kHealthLimitMs);
   if (!missing.empty()) {
-    const std::string complaint = last_complaint(context_.home.daemon_log());
     return refuse(missing + " after " + std::to_string(kHealthLimitMs / 1000) + " s" +
-                      (complaint.empty() ? "" : "; its log ends with " + complaint),
+                      its_log_ends_with(context_.home.daemon_log()),
                   "halton-meter doctor, or halton-meter logs --since 5m");
   }
   const auto ports = bound_ports(context_.place);

@@ -28,9 +28,8 @@ void refresh_session_environment(const Context& context) {
   if (!now || !ports || ports->edge == 0 || installed_mode(context.home) != InstallMode::apps)
     return;
   EnvFilesPlan plan;
-  plan.places = home_places(context.home);
+  plan.places = home_places(context.home, load_settings(context));
   plan.places.edge_port = ports->edge;
-  plan.places.own_roots = !load_settings(context).upstream_roots.empty();
   const std::string text = environment_d_text(plan);
   if (text == *now || !replace_file(file, text, 0644)) return;
   *context.err << "Note: the edge is at port " << ports->edge

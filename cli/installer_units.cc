@@ -84,11 +84,10 @@ bool Installer::start_units(bool edge_changed, bool daemon_changed) {
   const auto call = [&](const std::vector<std::string>& words) {
     const Finished told = systemd_.call(words, 90'000);
     if (told.fine()) return true;
-    const std::string complaint = last_complaint(
-        words.back() == kEdgeUnit ? context_.home.edge_log() : context_.home.daemon_log());
     return refuse("systemctl --user " + words[0] + ": " +
                       (told.timed_out ? "no end within 90 s" : trimmed(told.err)) +
-                      (complaint.empty() ? "" : "; its log ends with " + complaint),
+                      its_log_ends_with(words.back() == kEdgeUnit ? context_.home.edge_log()
+                                                                  : context_.home.daemon_log()),
                   "halton-meter logs --since 5m, or journalctl --user -n 50");
   };
   const bool reload = edge_changed || daemon_changed ||

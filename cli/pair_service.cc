@@ -149,4 +149,9 @@ std::string last_complaint(const std::filesystem::path& log) {
   return {};
 }
 
+std::string its_log_ends_with(const std::filesystem::path& log) {
+  const std::string complaint = last_complaint(log);
+  return complaint.empty() ? std::string() : "; its log ends with " + complaint;
+}
+
 }  // namespace hm::cli

@@ -50,5 +50,7 @@ class PairService {
 
 // "event: text" of the last error or warning in a log of ours; empty: none.
 [[nodiscard]] std::string last_complaint(const std::filesystem::path& log);
+// The end of a sentence: "; its log ends with ..." or nothing.
+[[nodiscard]] std::string its_log_ends_with(const std::filesystem::path& log);
 
 }  // namespace hm::cli

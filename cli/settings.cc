@@ -18,7 +18,7 @@ Settings load_settings(const Context& context) {
   for (const config::ExtraProvider& provider : config.providers) hosts.add(provider.host);
   settings.metered_hosts = hosts.names();
   settings.has_upstream_proxy = !config.upstream.proxy.empty();
-  settings.upstream_roots = config.upstream.ca_file;
+  if (!config.upstream.ca_file.empty()) settings.upstream_roots = {config.upstream.ca_file};
   settings.known_edge_ports.push_back(static_cast<uint16_t>(config.daemon.edge_port));
   if (const auto ports = bound_ports(context.place); ports && ports->edge != 0)
     settings.known_edge_ports.push_back(ports->edge);

@@ -57,9 +57,8 @@ Environment with_earlier_way(const Context& context) {
   if (!settings.has_upstream_proxy && proxy.supported && !proxy.url.empty())
     environment.try_emplace("HALTON_METER_UPSTREAM_PROXY", proxy.url);
   if (settings.upstream_roots.empty()) {
-    for (const std::string& file : earlier_roots(context.environment, {home_places(context.home)}))
-      if (::access(file.c_str(), R_OK) == 0)
-        environment.try_emplace("HALTON_METER_UPSTREAM_CA_FILE", file);
+    const auto roots = readable_earlier_roots(context.environment, {home_places(context.home)});
+    if (!roots.empty()) environment.try_emplace("HALTON_METER_UPSTREAM_CA_FILE", roots.front());
   }
   return environment;
 }

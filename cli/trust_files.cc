@@ -1,5 +1,7 @@
 #include "cli/trust_files.h"
 
+#include <unistd.h>
+
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/trust_bundle.h"
 
@@ -10,6 +12,12 @@ ClientPlaces home_places(const Home& home) {
           .bundle = home.bundle(),
           .ca_cert = home.ca_cert(),
           .python_dir = home.python_dir()};
+}
+
+ClientPlaces home_places(const Home& home, const Settings& settings) {
+  ClientPlaces places = home_places(home);
+  places.own_roots = !settings.upstream_roots.empty();
+  return places;
 }
 
 ClientPlaces places_in(const Home& home, const std::filesystem::path& folder) {
@@ -36,6 +44,22 @@ Result<void> ensure_bundle(const ClientPlaces& places, const std::string& author
   auto wrote = tls::refresh_trust_bundle(sources, places.bundle);
   if (!wrote) return std::unexpected(wrote.error());
   return {};
+}
+
+Result<ClientPlaces> ensure_certificates(const Context& context, const Settings& settings) {
+  const auto authority = ensure_authority(context, settings.metered_hosts);
+  if (!authority) return std::unexpected(authority.error());
+  ClientPlaces places = home_places(context.home, settings);
+  if (const auto made = ensure_bundle(places, *authority, settings.upstream_roots); !made)
+    return std::unexpected(made.error());
+  return places;
+}
+
+std::vector<std::string> readable_earlier_roots(const Environment& environment,
+                                                const std::vector<ClientPlaces>& ours) {
+  std::vector<std::string> files = earlier_roots(environment, ours);
+  std::erase_if(files, [](const std::string& file) { return ::access(file.c_str(), R_OK) != 0; });
+  return files;
 }
 
 }  // namespace hm::cli

@@ -6,12 +6,14 @@
 
 #include "cli/client_env.h"
 #include "cli/context.h"
+#include "cli/settings.h"
 #include "common/base/result.h"
 
 namespace hm::cli {
 
 // The home's own bundle and CA.
 [[nodiscard]] ClientPlaces home_places(const Home& home);
+[[nodiscard]] ClientPlaces home_places(const Home& home, const Settings& settings);
 
 // The same with a bundle of its own in the folder of a pair: for a command with roots of its own.
 [[nodiscard]] ClientPlaces places_in(const Home& home, const std::filesystem::path& folder);
@@ -24,5 +26,13 @@ namespace hm::cli {
 [[nodiscard]] Result<void> ensure_bundle(const ClientPlaces& places,
                                          const std::string& authority_pem,
                                          const std::vector<std::string>& extra_roots);
+
+// All that clients of the usual pair need to trust it.
+[[nodiscard]] Result<ClientPlaces> ensure_certificates(const Context& context,
+                                                       const Settings& settings);
+
+// earlier_roots() that can be read.
+[[nodiscard]] std::vector<std::string> readable_earlier_roots(
+    const Environment& environment, const std::vector<ClientPlaces>& ours);
 
 }  // namespace hm::cli

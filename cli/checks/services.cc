@@ -14,12 +14,6 @@ std::string last_end(const Patient& patient, std::string_view unit) {
   return code.empty() || code == "0" ? std::string() : ", its last run ended with code " + code;
 }
 
-// "; its log ends with ...", or nothing.
-std::string ends_with(const std::filesystem::path& log) {
-  const std::string complaint = last_complaint(log);
-  return complaint.empty() ? std::string() : "; its log ends with " + complaint;
-}
-
 Finding run(const Patient& patient) {
   if (!patient.has_units || !patient.systemd.usable()) {
     if (patient.status.edge && patient.status.daemon) return fine("both processes run");
@@ -33,12 +27,13 @@ Finding run(const Patient& patient) {
     if (state == "failed")
       return {Severity::broken,
               std::string(unit) + " was given up on (" + patient.systemd.property(unit, "Result") +
-                  ", started too often)" + last_end(patient, unit) + ends_with(log),
+                  ", started too often)" + last_end(patient, unit) + its_log_ends_with(log),
               "halton-meter rescue", Remedy::install};
     if (state == "activating" || state == "auto-restart")
-      return {Severity::broken,
-              std::string(unit) + " does not get up" + last_end(patient, unit) + ends_with(log),
-              "halton-meter logs --since 5m"};
+      return {
+          Severity::broken,
+          std::string(unit) + " does not get up" + last_end(patient, unit) + its_log_ends_with(log),
+          "halton-meter logs --since 5m"};
     if (state != "active")
       return {Severity::broken, std::string(unit) + " is " + state, "halton-meter start",
               Remedy::install};
@@ -48,7 +43,7 @@ Finding run(const Patient& patient) {
     if (restarts > kManyRestarts)
       return {Severity::inconsistent,
               std::string(unit) + " was started again " + count + " times" +
-                  last_end(patient, unit) + ends_with(log),
+                  last_end(patient, unit) + its_log_ends_with(log),
               "halton-meter logs --since 1h, and halton-meter restart when the cause is gone"};
     text += (text.empty() ? "" : ", ") + std::string(unit) + " active";
   }

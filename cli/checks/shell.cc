@@ -9,8 +9,7 @@ namespace {
 Finding run(const Patient& patient) {
   const Environment& environment = patient.context.environment;
   if (!look_up(environment, "HALTON_METER_RUN_DIR").empty()) return fine("inside halton-meter run");
-  const std::string_view lower = look_up(environment, "https_proxy");
-  const std::string_view proxy = lower.empty() ? look_up(environment, "HTTPS_PROXY") : lower;
+  const std::string_view proxy = either(environment, "https_proxy", "HTTPS_PROXY");
   const uint16_t port = loopback_port(proxy);
   const uint16_t edge = patient.status.ports.edge;
   if (port != 0 && port == edge) {
