@@ -229,6 +229,10 @@ Result<void> Spool::append(const QueuedRows& rows) {
   for (const MissRecord& record : rows.misses) add(record);
   const auto size = static_cast<int64_t>(bytes.size());
   if (write_at_ + size + kRowHead > limits_.most) return fail(Code::too_large, "spool.append");
+  if (head_is_old_) {
+    if (auto written = write_head(); !written) return written;
+    head_is_old_ = false;
+  }
   bytes.append(kRowHead, '\0');  // the end, until the next rows take its place
   if (auto written = write_all(fd_, bytes, write_at_); !written) {
     static_cast<void>(write_all(fd_, std::string(kRowHead, '\0'), write_at_));
@@ -301,7 +305,7 @@ void Spool::begin_anew() {
   ++generation_;
   read_at_ = write_at_ = kHead;
   rows_ = 0;
-  static_cast<void>(write_head());
+  head_is_old_ = !write_head();
   struct stat info{};
   if (::fstat(fd_, &info) == 0 && info.st_size > limits_.reserved)
     cut(fd_, std::max(limits_.reserved, kHead + kRowHead));

@@ -83,6 +83,8 @@ class Spool {
   int64_t rows_ = 0;
   bool ours_ = true;
   bool has_head_ = true;
+  // The disk did not take the head of this generation: nobody would find rows behind the old one.
+  bool head_is_old_ = false;
   bool given_up_ = false;
 };
 

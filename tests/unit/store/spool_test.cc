@@ -1,8 +1,10 @@
 // The spool's file: what is read back, whatever happened to it.
 #include "interceptor/store/spool.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <fstream>
 #include <iterator>
 
@@ -123,6 +125,37 @@ TEST_CASE("emptied, it begins anew; what lay there before is no row any more") {
   }
   // It grew beyond its reserve and is back to it.
   CHECK(std::filesystem::file_size(spool.path()) == 64 * 1024);
+}
+
+TEST_CASE("emptied on a disk that takes nothing: later rows are found all the same, or refused") {
+  // No byte of any file can be written as long as it lives.
+  struct FullDisk {
+    FullDisk() {
+      std::signal(SIGXFSZ, SIG_IGN);
+      ::getrlimit(RLIMIT_FSIZE, &before);
+      const rlimit none{0, before.rlim_max};
+      ::setrlimit(RLIMIT_FSIZE, &none);
+    }
+    ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before); }
+    rlimit before{};
+  };
+  TempFolder folder;
+  {
+    auto made = Spool::take_or_make(folder / "spool", kNoon, kSmall);
+    REQUIRE(made);
+    REQUIRE((*made)->append(some(3)));
+    {
+      const FullDisk full;
+      CHECK(read_all(**made).rows() == 3);  // into the database, and the note of it fails
+      CHECK_FALSE((*made)->append(some(1)));
+    }
+    REQUIRE((*made)->append(some(2)));
+  }  // as kill -9 leaves it
+  auto dead = Spool::take_dead(folder / "spool");
+  REQUIRE(dead.size() == 1);
+  bool damaged = true;
+  CHECK(read_all(*dead.front(), &damaged).rows() == 2);
+  CHECK_FALSE(damaged);
 }
 
 TEST_CASE("its first part is reserved") {
