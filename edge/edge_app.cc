@@ -58,7 +58,12 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version,
                check_drained();
              }),
       drain_limit_(loop_, [this] { loop_.stop(); }),
-      ledger_work_(loop_) {
+      ledger_work_(loop_),
+      reload_(loop_, home_.config(), loaded_,
+              [this](const std::vector<std::string>&, const setup::ConfigReload::Done& done) {
+                take_up_config();
+                done({});
+              }) {
   dial_options_.wait_for_descriptors = true;
   dial_options_.is_own_port = [this](uint16_t port) {
     return port == context_.edge_port || port == knocker_.port() || port == knocker_.api_port();
@@ -72,7 +77,7 @@ EdgeApp::~EdgeApp() {
 Result<uint16_t> EdgeApp::start() {
   for (const std::string& warning : loaded_.warnings)
     log::warn("config.warning").with("text", warning);
-  for (const config::ExtraProvider& provider : loaded_.config.providers) hosts_.add(provider.host);
+  add_hosts();
   if (const auto made = ensure_dir(home_.root()); !made)
     log::warn("edge.home_unusable").with("folder", home_.root().string()).with(made.error());
 
@@ -129,6 +134,20 @@ Result<uint16_t> EdgeApp::start() {
       .with("took_us", clock_.steady_us() - started_us_);
   notify::send("READY=1", 2000);
   return port;
+}
+
+void EdgeApp::add_hosts() {
+  for (const config::ExtraProvider& provider : loaded_.config.providers) hosts_.add(provider.host);
+}
+
+// Everything else is read where it is needed.
+void EdgeApp::take_up_config() {
+  setup::update_dial_options(dial_options_, loaded_.config, loaded_.config.edge.connect_timeout_ms);
+  hosts_ = wire::HostTable();
+  add_hosts();
+  most_calls_ =
+      setup::raise_descriptor_limit(static_cast<size_t>(loaded_.config.edge.max_connections));
+  if (calls_.size() < most_calls_) accept_again();
 }
 
 // While no disk had room the ledger is in memory: as soon as there is a file it goes on there.

@@ -57,14 +57,14 @@ class RotatedFile {
     fd_ = ::open(options_.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   }
 
-  void write(std::string_view text) {
+  void write(std::string_view text, uint64_t most) {
     if (fd_ < 0) return;
     // Asked each time: a second process of the same home writes to this file as well.
     struct stat mine{};
     if (::fstat(fd_, &mine) == 0) {
       if (mine.st_nlink == 0) {
         open_again();  // somebody has deleted it
-      } else if (static_cast<uint64_t>(mine.st_size) + text.size() > options_.max_file_bytes) {
+      } else if (static_cast<uint64_t>(mine.st_size) + text.size() > most) {
         if (still_named(mine)) rotate();
         open_again();
       }
@@ -109,6 +109,7 @@ class Logger {
     if (thread_.joinable()) return;
     stopping_ = false;
     options_ = options;
+    max_file_bytes.store(options.max_file_bytes, std::memory_order_relaxed);
     thread_ = std::thread([this] { run(); });
   }
 
@@ -137,6 +138,7 @@ class Logger {
   }
 
   std::atomic<Level> level{Level::info};
+  std::atomic<uint64_t> max_file_bytes{0};
 
  private:
   void run() {
@@ -152,7 +154,7 @@ class Logger {
       lock.unlock();
       for (const std::string& line : batch) {
         if (options_.to_stderr) write_all(STDERR_FILENO, line);
-        file.write(line);
+        file.write(line, max_file_bytes.load(std::memory_order_relaxed));
       }
       lock.lock();
     }
@@ -196,6 +198,9 @@ void start(const Options& options) {
 }
 void stop() {
   logger().stop();
+}
+void set_max_file_bytes(uint64_t bytes) {
+  logger().max_file_bytes.store(bytes, std::memory_order_relaxed);
 }
 void set_level(Level level) {
   logger().level.store(level, std::memory_order_relaxed);

@@ -10,6 +10,7 @@
 #include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
 #include "interceptor/app/app_parts.h"
+#include "interceptor/http/decoder.h"
 #include "interceptor/pricing/user_rates.h"
 
 namespace hm {
@@ -27,6 +28,7 @@ bool InterceptorApp::Parts::prepare() {
   for (const std::string& warning : loaded.warnings)
     log::warn("config.warning").with("text", warning);
   add_providers();
+  warnings.insert(warnings.end(), provider_warnings.begin(), provider_warnings.end());
   if (const auto made = ensure_dir(home.root()); !made)
     log::warn("daemon.home_unusable").with("folder", home.root().string()).with(made.error());
 
@@ -71,10 +73,20 @@ void InterceptorApp::Parts::add_providers() {
                                  extra.rates, extra.shape, extra.path})
                 : "has a host that cannot be read";
     if (!problem.empty()) {
-      warn_of_config("[[provider]] " + extra.name + ' ' + problem + "; ignored");
+      provider_warnings.push_back("[[provider]] " + extra.name + ' ' + problem + "; ignored");
+      log::warn("config.warning").with("text", provider_warnings.back());
     } else {
       hosts.add(extra.host);
     }
+  }
+}
+
+void InterceptorApp::Parts::check_coverage() {
+  for (const std::string& host : hosts.names()) {
+    if (!authority->covers(host))
+      warn_of_config("the CA in " + home.ca_dir().string() + " is older than the entry of " + host +
+                     " and does not cover it, so its calls are tunnelled unmetered; halton-meter "
+                     "setup --force makes a new one");
   }
 }
 
@@ -91,12 +103,7 @@ bool InterceptorApp::Parts::prepare_tls() {
     return false;
   }
   authority = std::move(*ca);
-  for (const std::string& host : hosts.names()) {
-    if (!authority->covers(host))
-      warn_of_config("the CA in " + home.ca_dir().string() + " is older than the entry of " + host +
-                     " and does not cover it, so its calls are tunnelled unmetered; halton-meter "
-                     "setup --force makes a new one");
-  }
+  check_coverage();
   tls::OriginSideContext::Options roots;
   roots.extra_roots = loaded.config.upstream.ca_file;
   auto origin = tls::OriginSideContext::create(roots);
@@ -130,6 +137,7 @@ relay::StoreProgress InterceptorApp::Parts::progress() {
 
 bool InterceptorApp::Parts::listen() {
   const config::Config& config = loaded.config;
+  http::set_decoded_limit(decoded_bytes());
   trust = std::make_unique<relay::TrustMemory>(clock, config.intercept.trust_memory_s * 1'000'000);
   trust_file = std::make_unique<relay::TrustFile>(loop, *trust, home.refusals());
   trust_file->load();
@@ -143,13 +151,9 @@ bool InterceptorApp::Parts::listen() {
     flights_timer = std::make_unique<net::Timer>(loop, [this] { keep_flights(); });
     flights_timer->start_repeating(kAgainMs);
   }
-  relay::RelayLimits limits;
-  limits.max_sessions = most_sessions;
-  limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
-  limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(
       relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
-                          *authority, *leaves, *trust, *attributor, queue, limits,
+                          *authority, *leaves, *trust, *attributor, queue, limits(),
                           key_printer ? &*key_printer : nullptr, flights.get(), place.edge_socket});
   if (self_test_trust != nullptr) {
     self_test = std::make_unique<relay::SelfTestOrigin>(loop, *client_side, *leaves,
@@ -233,7 +237,7 @@ void InterceptorApp::Parts::open_control() {
       version, started_us, internal_port, api_port, warnings, clock, *writer, queue, *acceptor,
       *monitor, *trust, *authority, rates_card,
       [this] { loop.post([this] { departure.leave(); }); }, [this] { return departure.relieve(); },
-      [this] { return departure.leaving() || draining; }, [this] { read_rates(); }});
+      [this] { return departure.leaving() || draining; }, [this] { read_rates(); }, reload});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });
   // Both accept from the same sockets until here; from here on calls are ours.
@@ -244,22 +248,6 @@ void InterceptorApp::Parts::open_control() {
     log::warn("daemon.control_socket")
         .with("path", place.daemon_socket.string())
         .with(listening.error());
-}
-
-// A file with a fault changes nothing: what is in force stays.
-void InterceptorApp::Parts::read_rates() {
-  if (rates_work == nullptr) rates_work = std::make_unique<net::Work>(loop);
-  rates_work->start<pricing::UserRates>(
-      [file = home.rates()] { return pricing::load_user_rates(file); },
-      [this](pricing::UserRates rates) {
-        if (!rates.problem.empty()) {
-          log::warn("pricing.rates_kept").with("text", rates.problem);
-          return;
-        }
-        rates_card = rates.card->id();
-        writer->set_rates(std::move(rates.card));
-        log::info("pricing.rates").with("card", rates_card);
-      });
 }
 
 InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "common/base/result.h"
 
@@ -30,9 +31,11 @@ class OriginSideContext {
     std::filesystem::path system_roots;  // empty: the system's own places
     std::filesystem::path extra_roots;   // PEM, may be empty
   };
-  // Blocks (reads files): before the loop runs.
+  // Blocks (reads files): before the loop runs, or elsewhere.
   [[nodiscard]] static Result<std::unique_ptr<OriginSideContext>> create(const Options& options);
   ~OriginSideContext();
+  // Connections that have begun keep what they began with.
+  void swap(OriginSideContext& other) { std::swap(context_, other.context_); }
   void* raw() const { return context_; }
 
  private:
