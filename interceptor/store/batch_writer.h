@@ -24,8 +24,9 @@ class BatchWriter {
   BatchWriter(const WriterOptions& options, const Clock& clock);
 
   [[nodiscard]] Result<void> open(const Card& card);
-  // All of them, in transactions of options.batch_rows. After a failure some may be in: rows that
-  // are given again are told by their names. A row that breaks a rule of the schema becomes a miss.
+  // All of them, in transactions of options.transaction_rows. After a failure some may be in: rows
+  // that are given again are told by their names. A row that breaks a rule of the schema becomes a
+  // miss.
   [[nodiscard]] Result<void> write(const QueuedRows& rows, const Card& card);
   void close();
 

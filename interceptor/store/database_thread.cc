@@ -39,7 +39,7 @@ Result<int64_t> DatabaseThread::Thread::drain(Spool& spool, const Card& card,
                                               const std::function<bool()>& stopping) {
   int64_t rows = 0;
   while (!spool.given_up()) {
-    const auto chunk = spool.read(options.batch_rows);
+    const auto chunk = spool.read(options.transaction_rows);
     if (!chunk || chunk->damaged) {  // not to be read: it must not keep the others waiting
       if (auto told = writer.write(damage_of(spool), card); !told)
         return std::unexpected(told.error());
@@ -107,12 +107,12 @@ void DatabaseThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void DatabaseThread::write(std::shared_ptr<const QueuedRows> rows) {
-  give({std::move(rows), {}});
+void DatabaseThread::write(Batches batches) {
+  give({std::move(batches), {}});
 }
 
 void DatabaseThread::replay(std::vector<std::shared_ptr<Spool>> spools) {
-  give({nullptr, std::move(spools)});
+  give({{}, std::move(spools)});
 }
 
 void DatabaseThread::give(Job job) {
@@ -151,9 +151,12 @@ void DatabaseThread::run() {
     }
     Outcome outcome;
     const Card card = card_();
-    if (job.rows != nullptr) {
-      outcome.result = thread.writer.write(*job.rows, card);
-      if (outcome.result) outcome.rows = static_cast<int64_t>(job.rows->rows());
+    if (!job.batches.empty()) {
+      for (const auto& batch : job.batches) {
+        outcome.result = thread.writer.write(*batch, card);
+        if (!outcome.result) break;
+        outcome.rows += static_cast<int64_t>(batch->rows());
+      }
     } else if (auto replayed = thread.replay(job, card, stopping)) {
       outcome.rows = *replayed;
     } else {
