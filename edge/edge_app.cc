@@ -118,7 +118,9 @@ Result<uint16_t> EdgeApp::start() {
         .with(listening.error());
 
   const config::EffectivePorts ports = known.value_or(config::EffectivePorts{});
-  knocker_.start(port_of(ports.internal_port, loaded_.config.daemon.internal_port),
+  // A pair of one command knows only itself, not who is at the usual port.
+  const int64_t usual = flags_.lifeline >= 0 ? 0 : loaded_.config.daemon.internal_port;
+  knocker_.start(port_of(ports.internal_port, usual),
                  port_of(ports.api_port, loaded_.config.daemon.api_port));
   pulse_.start_repeating(1000);
   if (flags_.lifeline >= 0) {

@@ -37,6 +37,10 @@ std::string EdgeApp::answer(std::string_view line) {
     knocker_.on_leaving(wire::number_of(*request));
     return fine;
   }
+  if (verb == "arrived") {  // an interceptor accepts: "arrived PORT"
+    knocker_.on_arrival(wire::number_of(*request));
+    return fine;
+  }
   if (verb == "ending") {  // it ends, and has written down what it knows: "ending PID"
     watch_.ending(wire::number_of(*request));
     return fine;
@@ -45,7 +49,8 @@ std::string EdgeApp::answer(std::string_view line) {
   if (verb == "reload-result") return wire::answer_fields(reload_.outcome());
   return wire::ControlAnswer::error("unknown request \"" + verb +
                                     "\"; known: ping status doctor counters ledger ledger-ack "
-                                    "leaving ending log-level drain relieve reload reload-result");
+                                    "arrived leaving ending log-level drain relieve reload "
+                                    "reload-result");
 }
 
 std::string EdgeApp::status_answer() const {

@@ -9,6 +9,7 @@
 #include "common/config/ports.h"
 #include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
+#include "common/wire/control_message.h"
 #include "interceptor/app/app_parts.h"
 #include "interceptor/http/decoder.h"
 #include "interceptor/pricing/user_rates.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int kNextPorts = 20;
 constexpr int64_t kAgainMs = 1000;
+constexpr int64_t kArrivalMs = 500;
 constexpr std::string_view kPurpose = "intercept";
 constexpr std::string_view kApiPurpose = "api";
 constexpr std::string_view kApi6Purpose = "api6";
@@ -250,6 +252,15 @@ void InterceptorApp::Parts::open_control() {
         .with(listening.error());
 }
 
+// An edge that is there already need not find out by itself.
+void InterceptorApp::Parts::announce() {
+  if (!control->reachable()) return;
+  arrival = std::make_unique<net::ControlRequest>(loop);
+  arrival->send(place.edge_socket,
+                wire::control_request("arrived", {std::to_string(internal_port)}), kArrivalMs, 4096,
+                [](const Result<std::string>&) {});
+}
+
 InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version,
                                const setup::Inheritance& given)
     : parts_(std::make_unique<Parts>(flags, std::move(version), given)) {}
@@ -283,6 +294,7 @@ int InterceptorApp::run() {
                                                         lasting_folders(app.home, app.place),
                                                         app.queue, app.progress());
   app.ledger->start();
+  app.announce();
   app.watch_signals();
   app.departure.start();
   log::info("daemon.startup.ready")

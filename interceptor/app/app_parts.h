@@ -75,6 +75,7 @@ struct InterceptorApp::Parts {
   void keep_flights();
   void start_api();
   void open_control();
+  void announce();
   void watch_signals();
   void stand_down(bool relieved);
   void read_rates();
@@ -100,6 +101,7 @@ struct InterceptorApp::Parts {
   uint16_t api_port = 0;
   uint16_t edge_port = 0;  // as the edge has written it, else as configured
   int64_t drain_until_us = 0;
+  int64_t drain_pulse_ms = 0;
   bool draining = false;
   bool finishing = false;
   bool succeeds = false;  // a former process was relieved by us
@@ -130,6 +132,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<relay::LedgerCollector> ledger;
   std::unique_ptr<InterceptorFacts> facts;
   std::unique_ptr<net::ControlServer> control;
+  std::unique_ptr<net::ControlRequest> arrival;
   std::unique_ptr<net::ControlRequest> farewell;
   RelayHeartbeat heartbeat;
   std::unique_ptr<api::ApiThread> api;

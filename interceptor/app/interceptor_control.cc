@@ -37,6 +37,7 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("leaving", facts.leaving() ? 1 : 0)
       .add("sessions", static_cast<int64_t>(facts.acceptor.sessions()))
       .add("store.queue", writer.queue_depth.load())
+      .add("store.unsafe", facts.queue.accepted() - writer.rows_safe.load())
       .add("store.last_commit", writer.last_commit_us.load())
       .add("store.rows_written", writer.rows_written.load())
       .add("store.healthy", writer.healthy.load() ? 1 : 0)
