@@ -10,7 +10,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 set(HM_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
 option(HM_HARDEN "Release hardening: fortify, stack protector, RELRO, LTO" OFF)
 option(HM_FUZZ "Build the fuzz targets (needs clang)" OFF)
-option(HM_PRECOMPILE "Precompile the common headers" OFF)
+set(HM_PRECOMPILE OFF CACHE STRING "Precompile the common headers: ON, OFF or TESTS (the tests only)")
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -67,11 +67,11 @@ show_log() { tail -n "${1:-40}" "$LOG" | sed 's/^/    /'; }
 # What ccache needs to keep objects that were made with precompiled headers.
 export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}
 
-# configure_and_build PRESET [TARGET...]
+# configure_and_build PRESET [TARGET...]; HM_CMAKE_OPTION is one more word for the configuration.
 configure_and_build() {
   local preset=$1
   shift
-  cmake --preset "$preset" -S "$ROOT" || return
+  cmake --preset "$preset" -S "$ROOT" ${HM_CMAKE_OPTION:+"$HM_CMAKE_OPTION"} || return
   if [ "$#" -gt 0 ]; then
     cmake --build "$ROOT/build/$preset" -j "$(jobs_here)" --target "$@"
   else
