@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/background.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/random_id.h"
@@ -407,7 +408,10 @@ Result<void> Writer::start() {
   parts_->begin_replay();
   if (auto outcome = parts_->database.outcome(Steady::now() + kFirstOpen)) parts_->handle(*outcome);
   try {
-    parts_->thread = std::thread([parts = parts_.get()] { parts->run(); });
+    parts_->thread = std::thread([parts = parts_.get()] {
+      never_interrupt_others();
+      parts->run();
+    });
   } catch (const std::system_error& error) {
     return fail(Code::exhausted, "store.writer.thread", error.code().value());
   }
