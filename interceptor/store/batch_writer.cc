@@ -1,5 +1,6 @@
 #include "interceptor/store/batch_writer.h"
 
+#include <malloc.h>
 #include <sqlite3.h>
 #include <sys/statvfs.h>
 
@@ -99,6 +100,11 @@ Result<void> BatchWriter::explained(Error error) {
               ", and a new one was begun in " + options_.database.string();
   }
   return std::unexpected(error);
+}
+
+void BatchWriter::rest() const {
+  if (db_ != nullptr) sqlite3_db_release_memory(db_->getHandle());  // the cache of pages
+  malloc_trim(0);
 }
 
 Result<void> BatchWriter::write(const QueuedRows& rows, const Card& card) {

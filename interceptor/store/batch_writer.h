@@ -29,6 +29,8 @@ class BatchWriter {
   // miss.
   [[nodiscard]] Result<void> write(const QueuedRows& rows, const Card& card);
   void close();
+  // Nothing came for a while: what was used for speed alone goes back to the system.
+  void rest() const;
 
   // What happened to the file since the last call, for people; empty: nothing.
   [[nodiscard]] std::string take_notice() { return std::exchange(notice_, {}); }

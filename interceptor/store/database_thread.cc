@@ -1,14 +1,21 @@
 #include "interceptor/store/database_thread.h"
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
+#include "common/base/background.h"
 #include "common/base/log.h"
 #include "interceptor/store/batch_writer.h"
 #include "interceptor/store/writer.h"
 
 namespace hm::store {
+namespace {
+
+constexpr std::chrono::milliseconds kRestAfter{500};
+
+}  // namespace
 
 struct DatabaseThread::Thread {
   Thread(const WriterOptions& options_in, const Clock& clock_in)
@@ -91,7 +98,10 @@ DatabaseThread::~DatabaseThread() {
 
 Result<void> DatabaseThread::start() {
   try {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+      never_interrupt_others();
+      run();
+    });
   } catch (const std::system_error& error) {
     return fail(Code::exhausted, "store.database.thread", error.code().value());
   }
@@ -140,11 +150,19 @@ void DatabaseThread::run() {
     const std::lock_guard lock(mutex_);
     return stopping_;
   };
+  bool rested = true;
   while (true) {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || job_; });
+      const auto asked = [this] { return stopping_ || job_; };
+      if (!rested && !changed_.wait_for(lock, kRestAfter, asked)) {
+        rested = true;
+        lock.unlock();
+        thread.writer.rest();
+        continue;
+      }
+      changed_.wait(lock, asked);
       if (stopping_) return;
       job = *std::exchange(job_, std::nullopt);
       working_ = true;
@@ -162,6 +180,7 @@ void DatabaseThread::run() {
     } else {
       outcome.result = std::unexpected(replayed.error());
     }
+    rested = rested && outcome.rows == 0;
     outcome.notice = thread.writer.take_notice();
     {
       const std::lock_guard lock(mutex_);
