@@ -48,7 +48,7 @@ bool InterceptorApp::Parts::prepare() {
   if (!rates.problem.empty()) warn_of_config(rates.problem);
   rates_card = rates.card->id();
   writer = std::make_unique<store::Writer>(options, queue, std::move(rates.card), clock);
-  if (const auto started = writer->start(); !started) {
+  if (const auto started = writer->begin(); !started) {
     log::error("store.start_failed").with(started.error());
     return false;
   }
@@ -276,6 +276,7 @@ int InterceptorApp::run() {
     app.stop();
     return 1;
   }
+  app.writer->await_open();  // it went on beside the rest
   app.monitor = std::make_unique<relay::LoopMonitor>(app.loop, app.clock);
   app.heartbeat.monitor = app.monitor.get();
   app.monitor->start();

@@ -57,10 +57,12 @@ struct Writer::Parts {
   std::shared_ptr<const pricing::RateCard> rates;
   std::optional<Steady::time_point> stop_by;
   int64_t done = 0;  // of the rows that the queue accepted
+  bool tried_to_open = false;
 
   // The thread's own.
   DatabaseThread database;
   HeldRows held;
+  bool opened = false;  // tried to
   std::shared_ptr<Spool> spool;                 // our file; null: none yet
   std::vector<std::shared_ptr<Spool>> orphans;  // ours as well, but somebody removed their names
   // Rows that are in the spool alone: these come first, from there.
@@ -87,6 +89,7 @@ struct Writer::Parts {
   void begin_replay();
   void watch_job();
   void handle(const DatabaseThread::Outcome& outcome);
+  void judge(const DatabaseThread::Outcome& outcome);
   void failed(const Error& error);
   void ill(StoreState state, std::string words);
   void worked();
@@ -210,7 +213,6 @@ void Writer::Parts::begin_replay() {
   database.replay(std::move(spools));
 }
 
-// The outcome of a job that nobody waited for.
 void Writer::Parts::watch_job() {
   if (auto outcome = database.outcome(Steady::now())) return handle(*outcome);
   if (!database.idle() && status.healthy && Steady::now() - job_since > kSlow)
@@ -218,6 +220,14 @@ void Writer::Parts::watch_job() {
 }
 
 void Writer::Parts::handle(const DatabaseThread::Outcome& outcome) {
+  judge(outcome);
+  if (std::exchange(opened, true)) return;
+  const std::lock_guard lock(mutex);
+  tried_to_open = true;
+  changed.notify_all();
+}
+
+void Writer::Parts::judge(const DatabaseThread::Outcome& outcome) {
   const Job ended = std::exchange(job, Job::none);
   if (!outcome.notice.empty()) {
     const std::lock_guard lock(status.mutex_);
@@ -402,11 +412,10 @@ Writer::~Writer() {
   stop();
 }
 
-Result<void> Writer::start() {
+Result<void> Writer::begin() {
   if (auto started = parts_->database.start(); !started) return started;
   parts_->make_spool();  // and with it the reserve, while there is room
   parts_->begin_replay();
-  if (auto outcome = parts_->database.outcome(Steady::now() + kFirstOpen)) parts_->handle(*outcome);
   try {
     parts_->thread = std::thread([parts = parts_.get()] {
       never_interrupt_others();
@@ -416,6 +425,17 @@ Result<void> Writer::start() {
     return fail(Code::exhausted, "store.writer.thread", error.code().value());
   }
   return {};
+}
+
+void Writer::await_open() {
+  std::unique_lock lock(parts_->mutex);
+  parts_->changed.wait_for(lock, kFirstOpen, [this] { return parts_->tried_to_open; });
+}
+
+Result<void> Writer::start() {
+  auto begun = begin();
+  if (begun) await_open();
+  return begun;
 }
 
 void Writer::stop(milliseconds patience) {

@@ -78,10 +78,12 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  // Starts the threads, which open and migrate the database; waits a moment for that. A database
-  // that cannot be opened now is tried again; rows are spooled until then. Errors only: no thread
-  // to be had.
-  Result<void> start();
+  // Starts the threads, which open and migrate the database. One that cannot be opened now is tried
+  // again; rows are spooled until then. Errors only: no thread to be had.
+  Result<void> begin();
+  // Until that was tried once; no longer than half a second.
+  void await_open();
+  Result<void> start();  // both
 
   // Writes what is queued, within `patience`; the rest is spooled. Joins the threads. Idempotent.
   void stop(std::chrono::milliseconds patience = std::chrono::milliseconds(3000));
