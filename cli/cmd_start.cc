@@ -47,8 +47,7 @@ int report(Context& context, const PairService& service, bool quiet) {
 bool runs_already(Context& context, const PairService& service) {
   if (service.supervisor() != 0) {
     *context.err << "halton-meter start: a supervisor is running already (PID "
-                 << service.supervisor()
-                 << "; kill " << service.supervisor()
+                 << service.supervisor() << "; kill " << service.supervisor()
                  << " ends it).\nWhat to do: halton-meter restart\n";
     return true;
   }

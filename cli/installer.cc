@@ -288,8 +288,7 @@ bool Installer::self_test() {
   const auto result = run_self_test({.edge_port = ports ? ports->edge : uint16_t{0},
                                      .bundle = places_.bundle,
                                      .database = context_.home.database()});
-  if (!result)
-    return refuse(result.error(), "halton-meter logs --since 5m");
+  if (!result) return refuse(result.error(), "halton-meter logs --since 5m");
   steps_.done("a call through the edge became a row after " +
               std::to_string(result->row_us / 1000) + " ms");
   return true;

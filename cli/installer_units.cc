@@ -58,10 +58,9 @@ bool Installer::install_units() {
     return false;
   }
   if (const pid_t supervisor = PairService(context_).supervisor(); supervisor != 0)
-    return refuse(
-        "a supervisor (halton-meter start --foreground) is running, PID " +
-            std::to_string(supervisor),
-        "kill " + std::to_string(supervisor) + " && sleep 6 && " + init_command(wishes_));
+    return refuse("a supervisor (halton-meter start --foreground) is running, PID " +
+                      std::to_string(supervisor),
+                  "kill " + std::to_string(supervisor) + " && sleep 6 && " + init_command(wishes_));
   for (const auto& [socket, active, name] :
        {std::tuple(context_.place.edge_socket, edge_was_active_, "edge"),
         std::tuple(context_.place.daemon_socket, daemon_was_active_, "interceptor")}) {

@@ -2,8 +2,8 @@
 #include <unistd.h>
 
 #include "cli/checks/check.h"
-#include "cli/init_command.h"
 #include "cli/env_files.h"
+#include "cli/init_command.h"
 #include "cli/rc_block.h"
 
 namespace hm::cli {
@@ -14,8 +14,7 @@ Finding run(const Patient& patient) {
   struct stat info{};
   if (::stat(home.root().c_str(), &info) != 0)
     return {Severity::inconsistent, home.root().string() + " is not there",
-            init_command(patient.mode),
-            Remedy::install};
+            init_command(patient.mode), Remedy::install};
   if (info.st_uid != ::getuid())
     return {Severity::broken, home.root().string() + " belongs to another user",
             "sudo chown -R $USER " + shell_quoted(home.root().string(), false)};

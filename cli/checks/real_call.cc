@@ -11,7 +11,8 @@ Finding run(const Patient& patient) {
   if (!patient.status.edge || patient.status.ports.edge == 0)
     return {Severity::broken, "no edge to send a call through", "halton-meter start",
             Remedy::install};
-  // Its row will hardly come before what holds rows up has ended; the check of the database names it.
+  // Its row will hardly come before what holds rows up has ended; the check of the database names
+  // it.
   const bool rows_wait =
       (!patient.database && patient.database.error().code == Code::busy) ||
       (patient.status.daemon && patient.status.daemon->number("store.healthy") == 0);

@@ -53,8 +53,8 @@ Finding run(const Patient& patient) {
     std::from_chars(count.data(), count.data() + count.size(), restarts);
     if (restarts > kManyRestarts && is_recent(patient, unit))
       return {Severity::inconsistent,
-              std::string(unit) + " was started again " + count + " times" +
-                  " lately" + last_end(patient, unit) + its_log_ends_with(log),
+              std::string(unit) + " was started again " + count + " times" + " lately" +
+                  last_end(patient, unit) + its_log_ends_with(log),
               "halton-meter logs --since 1h"};
     text += (text.empty() ? "" : ", ") + std::string(unit) + " active";
   }

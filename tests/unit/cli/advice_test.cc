@@ -34,8 +34,7 @@ std::string content(const fs::path& file) {
 // The texts of a source file, those that stand one after the other as one.
 std::vector<std::string> texts(const fs::path& file) {
   std::vector<std::string> found;
-  const std::string source =
-      std::regex_replace(content(file), std::regex("\"[ \n]+\""), "");
+  const std::string source = std::regex_replace(content(file), std::regex("\"[ \n]+\""), "");
   const std::regex text(R"re("((?:[^"\\\n]|\\.)*)")re");
   for (std::sregex_iterator at(source.begin(), source.end(), text), end; at != end; ++at)
     found.push_back(std::regex_replace((*at)[1].str(), std::regex(R"(\\n)"), "\n"));
@@ -108,7 +107,8 @@ TEST_CASE("advice: a text that begins with our command is one, in whole") {
 
 TEST_CASE("advice: what stands behind \"What to do:\" or a colon, and behind the and of others") {
   size_t lines = 0;
-  const std::regex advice(R"((?:What to do: |, then: |with: |installation: | && )(halton-meter [^\n]*))");
+  const std::regex advice(
+      R"((?:What to do: |, then: |with: |installation: | && )(halton-meter [^\n]*))");
   for (const char* folder : {"cli", "cli/checks"})
     for (const fs::path& file : sources(folder))
       for (const std::string& text : texts(file))
