@@ -62,7 +62,7 @@ struct Writer::Parts {
   // The thread's own.
   DatabaseThread database;
   HeldRows held;
-  bool opened = false;  // tried to
+  bool opened = false;                          // tried to
   std::shared_ptr<Spool> spool;                 // our file; null: none yet
   std::vector<std::shared_ptr<Spool>> orphans;  // ours as well, but somebody removed their names
   // Rows that are in the spool alone: these come first, from there.
