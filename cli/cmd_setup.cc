@@ -19,10 +19,9 @@ int run(Context& context, const Flags& flags) {
 
   steps.begin("CA certificate");
   const auto& folder = context.home.ca_dir();
-  if (auto made = ensure_dir(context.home.root()); !made) {
-    steps.failed(context.home.root().string() + " cannot be made: " + describe(made.error()),
-                 "make the folder writable for you");
-    return kNotWell;
+  if (const std::string problem = unusable_home(context.home); !problem.empty()) {
+    steps.failed(problem, kOtherHome);
+    return kEnvironment;
   }
   const auto authority =
       force ? tls::Authority::create(folder, settings.metered_hosts, *context.clock)

@@ -25,6 +25,11 @@ namespace {
 constexpr int kSteps = 8;
 constexpr int64_t kHealthLimitMs = 30'000;
 
+bool is_there(const std::filesystem::path& file) {
+  std::error_code ignored;
+  return std::filesystem::exists(file, ignored);
+}
+
 // "~/x" for a person.
 std::string shown(const Context& context, const std::filesystem::path& path) {
   const std::string home = std::string(look_up(context.environment, "HOME")) + "/";
@@ -47,12 +52,21 @@ std::optional<InstallMode> installed_mode(const Home& home) {
   return std::nullopt;
 }
 
+std::string init_command(std::optional<InstallMode> mode) {
+  return mode == InstallMode::apps ? "halton-meter init --apps" : "halton-meter init";
+}
+
 Installer::Installer(Context& context, const InstallWishes& wishes)
     : context_(context),
       wishes_(wishes),
+      shell_rc_(wishes.shell_rc.value_or(!is_there(context.home.no_shell_rc()))),
       steps_(context, kSteps),
       systemd_(context),
       places_(home_places(context.home)) {}
+
+std::string Installer::again() const {
+  return init_command(wishes_.mode) + (shell_rc_ ? "" : " --no-shell-rc");
+}
 
 bool Installer::refuse(std::string_view finding, std::string_view next_action) {
   steps_.failed(finding, next_action);
@@ -83,7 +97,7 @@ int Installer::run() {
   if (wishes_.mode == InstallMode::env_only) {
     *context_.err
         << "Next: halton-meter run -- COMMAND    (init --apps meters every new terminal)\n";
-  } else if (wishes_.shell_rc) {
+  } else if (shell_rc_) {
     *context_.err << "Next: open a new terminal; tools started there are metered.\n";
   } else {
     *context_.err << "Next: . " << shown(context_, context_.home.env_sh())
@@ -98,8 +112,10 @@ bool Installer::is_somebody_elses() {
   if (!other || *other == context_.home.root()) return false;
   *context_.err << "halton-meter init: the services of this user belong to the home "
                 << other->string() << ", not to " << context_.home.root().string()
-                << ".\nWhat to do: halton-meter run works with any home; to move the services, "
-                   "halton-meter uninstall with the other home first.\n";
+                << ". halton-meter run works with any home.\nWhat to do, to move the services: "
+                   "HALTON_METER_HOME="
+                << shell_quoted(other->string(), false) << " halton-meter uninstall && "
+                << again() << "\n";
   return true;
 }
 
@@ -110,9 +126,10 @@ bool Installer::make_home() {
   const auto& root = context_.home.root();
   std::error_code ignored;
   const bool was_there = std::filesystem::exists(root, ignored);
-  if (const auto made = ensure_dir(root); !made)
-    return refuse(root.string() + " cannot be made: " + describe(made.error()),
-                  "make the folder writable for you, or name another one in HALTON_METER_HOME");
+  if (const std::string problem = unusable_home(context_.home); !problem.empty()) {
+    code_ = kEnvironment;
+    return refuse(problem, kOtherHome);
+  }
   std::string detail = shown(context_, root);
   struct stat info{};
   if (::stat(root.c_str(), &info) == 0 && (info.st_mode & 077U) != 0) {
@@ -201,14 +218,14 @@ bool Installer::make_authority() {
     return refuse(
         "the CA in " + folder.string() + " cannot be used: " + describe(authority.error()),
         open ? "chmod 700 " + folder.string() + " && chmod 600 " + context_.home.ca_key().string() +
-                   ", then halton-meter init again"
-             : "halton-meter setup --force    (makes a new CA)");
+                   " && " + again()
+             : "halton-meter setup --force && " + again());
   }
   authority_pem_ = (*authority)->certificate_pem();
   for (const std::string& host : settings_.metered_hosts)
     if (!(*authority)->covers(host))
       return refuse("the CA is older than the configuration and does not cover " + printable(host),
-                    "halton-meter setup --force, then halton-meter init again");
+                    "halton-meter setup --force && " + again());
   anything_new_ = anything_new_ || !was_there;
   steps_.done((was_there ? "there, valid until " : "made, valid until ") +
               iso8601_utc((*authority)->not_after_us()).substr(0, 10));
@@ -270,7 +287,7 @@ bool Installer::wait_for_health() {
   if (!missing.empty()) {
     return refuse(missing + " after " + std::to_string(kHealthLimitMs / 1000) + " s" +
                       its_log_ends_with(context_.home.daemon_log()),
-                  "halton-meter doctor, or halton-meter logs --since 5m");
+                  "halton-meter logs --since 5m");
   }
   const auto ports = bound_ports(context_.place);
   steps_.done("edge at 127.0.0.1:" + std::to_string(ports ? ports->edge : 0));
@@ -284,7 +301,7 @@ bool Installer::self_test() {
                                      .bundle = places_.bundle,
                                      .database = context_.home.database()});
   if (!result)
-    return refuse(result.error(), "halton-meter doctor, or halton-meter logs --since 5m");
+    return refuse(result.error(), "halton-meter logs --since 5m");
   steps_.done("a call through the edge became a row after " +
               std::to_string(result->row_us / 1000) + " ms");
   return true;

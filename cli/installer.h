@@ -22,9 +22,12 @@ enum class InstallMode : unsigned char { env_only, apps };
 // What the sentinel in the home says; empty: not installed, or a word that is none of ours.
 [[nodiscard]] std::optional<InstallMode> installed_mode(const Home& home);
 
+// What keeps the mode: a bare init makes it env-only.
+[[nodiscard]] std::string init_command(std::optional<InstallMode> mode);
+
 struct InstallWishes {
   InstallMode mode = InstallMode::env_only;
-  bool shell_rc = true;
+  std::optional<bool> shell_rc;  // may start files of shells be written to? As last time, else yes
   bool clean = false;    // supervisor files anew, and back to before when it does not work
   bool may_ask = false;  // on a terminal, before calls that are open are drained
 };
@@ -62,10 +65,12 @@ class Installer {
   void watch_home();
   void roll_back();
   [[nodiscard]] bool refuse(std::string_view finding, std::string_view next_action);
+  [[nodiscard]] std::string again() const;  // the same init
   [[nodiscard]] EnvFilesPlan env_plan() const;
 
   Context& context_;
   const InstallWishes wishes_;
+  const bool shell_rc_;
   Steps steps_;
   Systemd systemd_;
   Settings settings_;

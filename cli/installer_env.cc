@@ -17,7 +17,6 @@ std::filesystem::path environment_d_file(const Context& context) {
 EnvFilesPlan Installer::env_plan() const {
   return {.places = places_,
           .ports_file = context_.home.ports(),
-          .uid = ::getuid(),
           .upstream = config::load(context_.home.config()).config.upstream.proxy};
 }
 
@@ -52,13 +51,15 @@ bool Installer::install_environment() {
       files_.write(home.install_mode(), std::string(name_of(wishes_.mode)) + "\n", 0600);
   const auto sentinel =
       apps ? files_.write(home.apps_managed(), "", 0600) : files_.remove(home.apps_managed());
-  if (!mode || !sentinel)
+  const auto wish = shell_rc_ ? files_.remove(home.no_shell_rc())
+                              : files_.write(home.no_shell_rc(), "", 0600);
+  if (!mode || !sentinel || !wish)
     return refuse("the sentinels in " + home.root().string() + " cannot be written",
                   "see whether the disk is full and the folder is yours");
   if (apps && systemd_.usable()) static_cast<void>(systemd_.call({"daemon-reload"}));
   anything_new_ = anything_new_ || files_.changed();
   remember_folders();
-  steps_.done(apps ? (wishes_.shell_rc ? "new shells and the session"
+  steps_.done(apps ? (shell_rc_ ? "new shells and the session"
                                        : "the session; no shell's "
                                          "start file")
                    : "untouched (env-only)");
@@ -75,7 +76,7 @@ bool Installer::write_env_files() {
     const auto wrote = files_.write(file, text, file == environment_d_file(context_) ? 0644 : 0600);
     if (!wrote)
       return refuse(file.string() + " cannot be written: " + describe(wrote.error()),
-                    "make the folder writable for you, then halton-meter init --apps again");
+                    "make the folder writable for you, then: " + again());
   }
   return true;
 }
@@ -88,7 +89,7 @@ bool Installer::write_rc_blocks() {
       continue;
     }
     const std::string text = now.value_or(std::string());
-    if (!wishes_.shell_rc) continue;
+    if (!shell_rc_) continue;
     if (!rc.wanted) continue;
     const auto& env_file =
         rc.shell == RcShell::fish ? context_.home.env_fish() : context_.home.env_sh();
@@ -103,7 +104,7 @@ bool Installer::write_rc_blocks() {
 }
 
 void Installer::remove_env_files() {
-  for (std::string& sentence : remove_environment(context_, files_, !wishes_.shell_rc))
+  for (std::string& sentence : remove_environment(context_, files_, !shell_rc_))
     notes_.push_back(std::move(sentence));
   if (systemd_.usable() && files_.changed()) static_cast<void>(systemd_.call({"daemon-reload"}));
 }

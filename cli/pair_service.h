@@ -16,6 +16,9 @@ enum class Keeper : unsigned char {
   nobody,
 };
 
+// Tells the supervisor to start what was stopped.
+[[nodiscard]] int start_signal();
+
 class PairService {
  public:
   explicit PairService(const Context& context);

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/trust_bundle.h"
 
@@ -12,6 +15,14 @@ ClientPlaces home_places(const Home& home) {
           .bundle = home.bundle(),
           .ca_cert = home.ca_cert(),
           .python_dir = home.python_dir()};
+}
+
+std::string unusable_home(const Home& home) {
+  if (const auto made = ensure_dir(home.root()); !made)
+    return home.root().string() + " cannot be made (" + describe(made.error()) + ")";
+  if (::access(home.root().c_str(), W_OK | X_OK) != 0)
+    return home.root().string() + " cannot be written to (" + std::strerror(errno) + ")";
+  return {};
 }
 
 ClientPlaces home_places(const Home& home, const Settings& settings) {

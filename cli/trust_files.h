@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/client_env.h"
@@ -14,6 +15,11 @@ namespace hm::cli {
 // The home's own bundle and CA.
 [[nodiscard]] ClientPlaces home_places(const Home& home);
 [[nodiscard]] ClientPlaces home_places(const Home& home, const Settings& settings);
+
+// Makes the home's folder. Empty: it is there and takes files; else one sentence about why not.
+[[nodiscard]] std::string unusable_home(const Home& home);
+inline constexpr std::string_view kOtherHome =
+    "make it writable for you, or name another folder in HALTON_METER_HOME";
 
 // The same with a bundle of its own in the folder of a pair: for a command with roots of its own.
 [[nodiscard]] ClientPlaces places_in(const Home& home, const std::filesystem::path& folder);

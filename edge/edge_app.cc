@@ -59,6 +59,7 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version,
              }),
       drain_limit_(loop_, [this] { loop_.stop(); }),
       ledger_work_(loop_),
+      ports_work_(loop_),
       reload_(loop_, home_.config(), loaded_,
               [this](const std::vector<std::string>&, const setup::ConfigReload::Done& done) {
                 take_up_config();
@@ -100,6 +101,7 @@ Result<uint16_t> EdgeApp::start() {
   const auto known = config::read_ports(place_.ports_file);
   config::EffectivePorts mine;
   mine.edge_port = *port;
+  mine.edge_pid = ::getpid();
   if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
     log::warn("edge.ports_file").with("file", place_.ports_file.string()).with(written.error());
   static_cast<void>(
@@ -244,6 +246,13 @@ void EdgeApp::drain(int64_t limit_ms) {
   draining_ = true;
   accept_again();
   listener_.close();
+  // Shells that are opened from now on shall not carry our address.
+  ports_work_.start<bool>(
+      [file = place_.ports_file, now_us = clock_.wall_us()] {
+        config::forget_edge(file, ::getpid(), now_us);
+        return true;
+      },
+      [](bool) {});
   log::info("edge.drain").with("open_calls", calls_.size()).with("relieved", departure_.relieved());
   if (limit_ms >= 0) drain_limit_.start_once(limit_ms);
   pulse_.start_repeating(100);

@@ -77,6 +77,7 @@ class EdgeApp final : private Call::Owner {
   net::Timer pulse_;
   net::Timer drain_limit_;
   net::Work ledger_work_;
+  net::Work ports_work_;
   setup::ConfigReload reload_;
   std::unique_ptr<net::SignalWatch> on_term_;
   std::unique_ptr<net::SignalWatch> on_int_;

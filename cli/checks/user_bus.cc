@@ -27,7 +27,7 @@ Finding run(const Patient& patient) {
         Severity::broken, finding,
         look_up(patient.context.environment, "XDG_RUNTIME_DIR").empty()
             ? "export XDG_RUNTIME_DIR=/run/user/" + uid
-            : "sudo systemctl start user@" + uid + ", or without it: halton-meter start --detach"};
+            : "sudo systemctl start user@" + uid + " || halton-meter start --detach"};
   if (booted && systemd.reach() == Systemd::Reach::no_runtime_dir)
     return {Severity::broken, finding,
             "sudo loginctl enable-linger " + user_name(patient.context.environment) +

@@ -38,6 +38,7 @@ class Home {
   [[nodiscard]] std::filesystem::path spool_dir() const { return root_ / "spool"; }
   [[nodiscard]] std::filesystem::path install_mode() const { return root_ / "install-mode"; }
   [[nodiscard]] std::filesystem::path apps_managed() const { return root_ / "apps-managed"; }
+  [[nodiscard]] std::filesystem::path no_shell_rc() const { return root_ / "no-shell-rc"; }
   [[nodiscard]] std::filesystem::path env_sh() const { return root_ / "env.sh"; }
   [[nodiscard]] std::filesystem::path env_fish() const { return root_ / "env.fish"; }
   [[nodiscard]] std::filesystem::path edge_log() const { return root_ / "edge.err.log"; }
