@@ -5,7 +5,7 @@
 set(HM_COMMON_HEADERS <algorithm> <array> <charconv> <chrono> <cstdint> <expected> <filesystem>
     <functional> <map> <memory> <optional> <span> <string> <string_view> <utility> <vector>)
 function(hm_precompiled name)
-  if(NOT HM_PRECOMPILE OR (HM_PRECOMPILE STREQUAL "TESTS" AND NOT name STREQUAL "hm_precompiled_tests"))
+  if(NOT HM_PRECOMPILE)
     return()
   endif()
   file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/precompiled/${name}.cc" CONTENT "")

@@ -1,14 +1,13 @@
 // The spool's file: what is read back, whatever happened to it.
 #include "interceptor/store/spool.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <csignal>
 #include <fstream>
 #include <iterator>
 
 #include "interceptor/store/spool_row.h"
+#include "tests/support/full_disk.h"
 #include "tests/unit/store/fixture.h"
 
 using namespace hm;
@@ -128,24 +127,14 @@ TEST_CASE("emptied, it begins anew; what lay there before is no row any more") {
 }
 
 TEST_CASE("emptied on a disk that takes nothing: later rows are found all the same, or refused") {
-  // No byte of any file can be written as long as it lives.
-  struct FullDisk {
-    FullDisk() {
-      std::signal(SIGXFSZ, SIG_IGN);
-      ::getrlimit(RLIMIT_FSIZE, &before);
-      const rlimit none{0, before.rlim_max};
-      ::setrlimit(RLIMIT_FSIZE, &none);
-    }
-    ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before); }
-    rlimit before{};
-  };
   TempFolder folder;
   {
     auto made = Spool::take_or_make(folder / "spool", kNoon, kSmall);
     REQUIRE(made);
     REQUIRE((*made)->append(some(3)));
     {
-      const FullDisk full;
+      const hm::test::FullDisk full;
+      REQUIRE(full.limited());
       CHECK(read_all(**made).rows() == 3);  // into the database, and the note of it fails
       CHECK_FALSE((*made)->append(some(1)));
     }

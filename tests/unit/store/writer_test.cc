@@ -1,11 +1,10 @@
-#include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <csignal>
 #include <fstream>
 
 #include "interceptor/store/schema.h"
 #include "interceptor/store/timestamp.h"
+#include "tests/support/full_disk.h"
 #include "tests/unit/store/fixture.h"
 
 using namespace hm;
@@ -186,17 +185,15 @@ TEST_CASE("a full disk: rows wait, then all are there") {
   bench.start();
   bench.queue.push(sample_call());
   REQUIRE(bench.writer->flush(kLong));
-  // No file may grow beyond what it has: writes fail as they do on a full disk.
-  rlimit old{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
-  std::signal(SIGXFSZ, SIG_IGN);
-  rlimit tight = old;
-  tight.rlim_cur = 4096;
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
-  for (int i = 0; i < 500; ++i) bench.queue.push(sample_call());
-  const bool noticed = eventually([&] { return !bench.writer->status().healthy; });
-  const bool flushed = bench.writer->flush(milliseconds(50));
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &old) == 0);
+  bool noticed = false;
+  bool flushed = true;
+  {
+    const hm::test::FullDisk full(4096);
+    REQUIRE(full.limited());
+    for (int i = 0; i < 500; ++i) bench.queue.push(sample_call());
+    noticed = eventually([&] { return !bench.writer->status().healthy; });
+    flushed = bench.writer->flush(milliseconds(50));
+  }
   CHECK(noticed);
   CHECK_FALSE(flushed);
   REQUIRE(bench.writer->flush(kLong));
