@@ -1,6 +1,7 @@
 #include <array>
 
 #include "cli/command.h"
+#include "cli/env_files.h"
 #include "cli/json_text.h"
 #include "cli/period.h"
 #include "cli/text.h"
@@ -19,9 +20,8 @@ int failed(Context& context, const Error& error) {
   const bool busy = error.code == Code::busy;
   *context.err << "halton-meter bodies: "
                << (busy ? "the database is locked by another program" : describe(error))
-               << ".\nWhat to do: "
-               << (busy ? "close the program that has it open (lsof " +
-                              context.home.database().string() + "), then again"
+               << (busy ? "; close it, then again" : "") << ".\nWhat to do: "
+               << (busy ? "lsof " + shell_quoted(context.home.database().string(), false)
                         : std::string("halton-meter doctor"))
                << "\n";
   return kNotWell;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "cli/command.h"
+#include "cli/init_command.h"
 #include "cli/installer.h"
 
 namespace hm::cli {
@@ -18,7 +19,10 @@ int install(Context& context, const Flags& flags, std::string_view command, Inst
   }
   InstallWishes wishes;
   wishes.mode = flags.has("apps") ? InstallMode::apps : usual;
-  wishes.shell_rc = !flags.has("no-shell-rc");
+  if (flags.has("no-shell-rc") && flags.has("shell-rc"))
+    return usage_error(context, command, "--no-shell-rc and --shell-rc exclude each other");
+  wishes.shell_rc =
+      flags.has("shell-rc") || (!flags.has("no-shell-rc") && !leaves_shell_rc(context.home));
   wishes.clean = flags.has("clean");
   wishes.may_ask =
       !flags.has("non-interactive") && context.err_is_terminal && ::isatty(STDIN_FILENO) == 1;
@@ -35,7 +39,8 @@ int run_onboard(Context& context, const Flags& flags) {
 constexpr std::array kFlags = {
     FlagSpec{"apps", "", "meter new terminals and the programs of the session, too"},
     FlagSpec{"non-interactive", "", "ask nothing"},
-    FlagSpec{"no-shell-rc", "", "leave the start files of shells alone"},
+    FlagSpec{"no-shell-rc", "", "leave the start files of shells alone, from now on"},
+    FlagSpec{"shell-rc", "", "write into them again"},
     FlagSpec{"clean", "", "services anew; if it does not work in the end, everything as before"},
     FlagSpec{"full", "", "not on Linux: refused"},
 };

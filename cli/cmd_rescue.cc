@@ -1,6 +1,7 @@
 #include <array>
 
 #include "cli/command.h"
+#include "cli/init_command.h"
 #include "cli/installer.h"
 #include "cli/leftovers.h"
 #include "cli/pair_service.h"
@@ -46,6 +47,7 @@ int run(Context& context, const Flags& flags) {
   wishes.mode = flags.has("apps")      ? InstallMode::apps
                 : flags.has("no-apps") ? InstallMode::env_only
                                        : before.value_or(InstallMode::env_only);
+  wishes.shell_rc = !leaves_shell_rc(context.home);
   // As --clean: the unit files are made anew. Taking it all back would leave the ruin.
   for (const char* unit : {kEdgeUnit, kDaemonUnit})
     std::filesystem::remove(unit_file(context, unit), ignored);

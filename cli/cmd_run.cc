@@ -166,9 +166,12 @@ int run(Context& context, const Flags& flags) {
 
   if (metering.place) {
     const bool alone = metering.own.has_value();
-    // Also without a summary: a report typed next shall know this command.
-    wait_until_stored(*metering.place, others, kStoreLimitMs);
-    if (flags.has("summary") || (context.err_is_terminal && !flags.has("quiet"))) {
+    const bool summary = flags.has("summary") || (context.err_is_terminal && !flags.has("quiet"));
+    // Also without a summary: a report typed next shall know this command. A pair of our own has
+    // written its rows when it ends; it goes on when a child of the command does.
+    if (!alone || summary || !metering.own->finish(kEndLimitMs))
+      wait_until_stored(*metering.place, others, kStoreLimitMs);
+    if (summary) {
       const int64_t waiting = alone ? waiting_misses(*metering.place) : 0;
       if (const auto line = run_summary(context, tags.run_id, began_us, waiting))
         *context.err << "halton-meter: " << *line << "\n" << std::flush;

@@ -7,6 +7,7 @@
 #include "cli/steps.h"
 #include "cli/text.h"
 #include "cli/trust_files.h"
+#include "cli/usable_home.h"
 #include "interceptor/tls/ca_store.h"
 
 namespace hm::cli {
@@ -19,10 +20,9 @@ int run(Context& context, const Flags& flags) {
 
   steps.begin("CA certificate");
   const auto& folder = context.home.ca_dir();
-  if (auto made = ensure_dir(context.home.root()); !made) {
-    steps.failed(context.home.root().string() + " cannot be made: " + describe(made.error()),
-                 "make the folder writable for you");
-    return kNotWell;
+  if (const std::string problem = unusable_home(context.home); !problem.empty()) {
+    steps.failed(problem, kOtherHome);
+    return kEnvironment;
   }
   const auto authority =
       force ? tls::Authority::create(folder, settings.metered_hosts, *context.clock)

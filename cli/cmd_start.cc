@@ -11,6 +11,7 @@
 #include "cli/supervisor.h"
 #include "cli/text.h"
 #include "cli/trust_files.h"
+#include "cli/usable_home.h"
 
 namespace hm::cli {
 namespace {
@@ -46,9 +47,8 @@ int report(Context& context, const PairService& service, bool quiet) {
 bool runs_already(Context& context, const PairService& service) {
   if (service.supervisor() != 0) {
     *context.err << "halton-meter start: a supervisor is running already (PID "
-                 << service.supervisor()
-                 << ").\nWhat to do: halton-meter restart, or end it with kill "
-                 << service.supervisor() << "\n";
+                 << service.supervisor() << "; kill " << service.supervisor()
+                 << " ends it).\nWhat to do: halton-meter restart\n";
     return true;
   }
   for (const auto& socket : {context.place.edge_socket, context.place.daemon_socket}) {
@@ -57,7 +57,7 @@ bool runs_already(Context& context, const PairService& service) {
     *context.err << "halton-meter start: the " << printable(status->text("process"))
                  << " is running already (PID " << status->number("pid").value_or(0) << ").\n"
                  << (service.units_installed()
-                         ? "What to do: halton-meter start, without a flag, uses its services\n"
+                         ? "It belongs to the services.\nWhat to do: halton-meter start\n"
                          : "What to do: end it, then start again\n");
     return true;
   }
@@ -95,6 +95,10 @@ int run(Context& context, const Flags& flags) {
   const bool quiet = flags.has("quiet");
   if (flags.has("foreground") || flags.has("detach")) {
     if (runs_already(context, service)) return kNotWell;
+    if (const std::string problem = unusable_home(context.home); !problem.empty()) {
+      *context.err << "halton-meter start: " << problem << ".\nWhat to do: " << kOtherHome << "\n";
+      return kEnvironment;
+    }
     if (flags.has("detach")) return run_detached(context, quiet);
     make_certificates(context);
     return Supervisor(context).run();
@@ -104,8 +108,8 @@ int run(Context& context, const Flags& flags) {
       *context.err << unreachable_text(service.systemd(), context);
       return kEnvironment;
     }
-    *context.err << "halton-meter start: nothing is installed.\nWhat to do: halton-meter init, or "
-                    "halton-meter start --foreground\n";
+    *context.err << "halton-meter start: nothing is installed; without an installation: "
+                    "halton-meter start --foreground\nWhat to do: halton-meter init\n";
     return kNotWell;
   }
   if (const std::string problem = service.start(); !problem.empty())

@@ -31,8 +31,7 @@ int run_stop(Context& context, const Flags&) {
   if (problem.empty() && !service.wait_daemon_gone(kStopLimitMs))
     problem = "it still takes calls after " + std::to_string(kStopLimitMs / 1000) + " s";
   if (!problem.empty()) {
-    steps.failed(problem,
-                 "halton-meter logs daemon --since 5m; halton-meter rescue ends it by force");
+    steps.failed(problem, "halton-meter logs daemon --since 5m; halton-meter rescue");
     return kNotWell;
   }
   const auto status = StatusAnswer::ask(context.place.daemon_socket);

@@ -54,7 +54,7 @@ _halton_meter_env() {
   fi
   # A proxy that our upstream does not know is not taken away from anybody.
   case $now in
-    '' | @UPSTREAM@ | "http://127.0.0.1:${HALTON_METER_ENV_PORT:-$port}") ;;
+    '' | @UPSTREAM@ | @UPSTREAM@/ | @PLAIN_UPSTREAM@ | "http://127.0.0.1:${HALTON_METER_ENV_PORT:-$port}") ;;
     *) return 0 ;;
   esac
   export HTTPS_PROXY="http://127.0.0.1:$port" https_proxy="http://127.0.0.1:$port"
@@ -132,8 +132,9 @@ function _halton_meter_env
     # A proxy that our upstream does not know is not taken away from anybody.
     set -l ours $port
     set -q HALTON_METER_ENV_PORT; and set ours $HALTON_METER_ENV_PORT
-    if test -n "$now" -a "$now" != @UPSTREAM@ -a "$now" != "http://127.0.0.1:$ours"
-        return 0
+    if test -n "$now"
+        contains -- "$now" @UPSTREAM@ @UPSTREAM@/ @PLAIN_UPSTREAM@ "http://127.0.0.1:$ours"
+        or return 0
     end
     set -gx HTTPS_PROXY "http://127.0.0.1:$port"
     set -gx https_proxy "http://127.0.0.1:$port"
@@ -197,6 +198,12 @@ std::string filled(std::string_view body, const EnvFilesPlan& plan, bool fish) {
   fill(text, "@UID@", std::to_string(plan.uid));
   fill(text, "@LOOPBACK@", kLoopback);
   fill(text, "@UPSTREAM@", shell_quoted(plan.upstream, fish));
+  // As many write it, and as it was taken over from: proxy.corp:3128.
+  constexpr std::string_view kScheme = "http://";
+  const std::string_view upstream = plan.upstream;
+  fill(text, "@PLAIN_UPSTREAM@",
+       shell_quoted(upstream.starts_with(kScheme) ? upstream.substr(kScheme.size()) : upstream,
+                    fish));
   return text;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "cli/config_edit.h"
+#include "cli/init_command.h"
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
 #include "cli/period.h"
@@ -15,6 +16,7 @@
 #include "cli/text.h"
 #include "cli/trust_files.h"
 #include "cli/units.h"
+#include "cli/usable_home.h"
 #include "common/base/port_holder.h"
 #include "common/config/config.h"
 #include "interceptor/tls/ca_store.h"
@@ -98,8 +100,10 @@ bool Installer::is_somebody_elses() {
   if (!other || *other == context_.home.root()) return false;
   *context_.err << "halton-meter init: the services of this user belong to the home "
                 << other->string() << ", not to " << context_.home.root().string()
-                << ".\nWhat to do: halton-meter run works with any home; to move the services, "
-                   "halton-meter uninstall with the other home first.\n";
+                << ". halton-meter run works with any home.\nWhat to do, to move the services: "
+                   "HALTON_METER_HOME="
+                << shell_quoted(other->string(), false) << " halton-meter uninstall && "
+                << init_command(wishes_) << "\n";
   return true;
 }
 
@@ -110,9 +114,10 @@ bool Installer::make_home() {
   const auto& root = context_.home.root();
   std::error_code ignored;
   const bool was_there = std::filesystem::exists(root, ignored);
-  if (const auto made = ensure_dir(root); !made)
-    return refuse(root.string() + " cannot be made: " + describe(made.error()),
-                  "make the folder writable for you, or name another one in HALTON_METER_HOME");
+  if (const std::string problem = unusable_home(context_.home); !problem.empty()) {
+    code_ = kEnvironment;
+    return refuse(problem, kOtherHome);
+  }
   std::string detail = shown(context_, root);
   struct stat info{};
   if (::stat(root.c_str(), &info) == 0 && (info.st_mode & 077U) != 0) {
@@ -201,14 +206,14 @@ bool Installer::make_authority() {
     return refuse(
         "the CA in " + folder.string() + " cannot be used: " + describe(authority.error()),
         open ? "chmod 700 " + folder.string() + " && chmod 600 " + context_.home.ca_key().string() +
-                   ", then halton-meter init again"
-             : "halton-meter setup --force    (makes a new CA)");
+                   " && " + init_command(wishes_)
+             : "halton-meter setup --force && " + init_command(wishes_));
   }
   authority_pem_ = (*authority)->certificate_pem();
   for (const std::string& host : settings_.metered_hosts)
     if (!(*authority)->covers(host))
       return refuse("the CA is older than the configuration and does not cover " + printable(host),
-                    "halton-meter setup --force, then halton-meter init again");
+                    "halton-meter setup --force && " + init_command(wishes_));
   anything_new_ = anything_new_ || !was_there;
   steps_.done((was_there ? "there, valid until " : "made, valid until ") +
               iso8601_utc((*authority)->not_after_us()).substr(0, 10));
@@ -270,7 +275,7 @@ bool Installer::wait_for_health() {
   if (!missing.empty()) {
     return refuse(missing + " after " + std::to_string(kHealthLimitMs / 1000) + " s" +
                       its_log_ends_with(context_.home.daemon_log()),
-                  "halton-meter doctor, or halton-meter logs --since 5m");
+                  "halton-meter logs --since 5m");
   }
   const auto ports = bound_ports(context_.place);
   steps_.done("edge at 127.0.0.1:" + std::to_string(ports ? ports->edge : 0));
@@ -283,8 +288,7 @@ bool Installer::self_test() {
   const auto result = run_self_test({.edge_port = ports ? ports->edge : uint16_t{0},
                                      .bundle = places_.bundle,
                                      .database = context_.home.database()});
-  if (!result)
-    return refuse(result.error(), "halton-meter doctor, or halton-meter logs --since 5m");
+  if (!result) return refuse(result.error(), "halton-meter logs --since 5m");
   steps_.done("a call through the edge became a row after " +
               std::to_string(result->row_us / 1000) + " ms");
   return true;

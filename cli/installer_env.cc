@@ -1,6 +1,7 @@
 // Step 6 of an installation: the environment of shells and of the session, and the sentinels.
 #include <unistd.h>
 
+#include "cli/init_command.h"
 #include "cli/installer.h"
 #include "cli/pair_state.h"
 #include "cli/rc_block.h"
@@ -52,7 +53,9 @@ bool Installer::install_environment() {
       files_.write(home.install_mode(), std::string(name_of(wishes_.mode)) + "\n", 0600);
   const auto sentinel =
       apps ? files_.write(home.apps_managed(), "", 0600) : files_.remove(home.apps_managed());
-  if (!mode || !sentinel)
+  const auto wish = wishes_.shell_rc ? files_.remove(no_shell_rc_file(home))
+                                     : files_.write(no_shell_rc_file(home), "", 0600);
+  if (!mode || !sentinel || !wish)
     return refuse("the sentinels in " + home.root().string() + " cannot be written",
                   "see whether the disk is full and the folder is yours");
   if (apps && systemd_.usable()) static_cast<void>(systemd_.call({"daemon-reload"}));
@@ -75,7 +78,7 @@ bool Installer::write_env_files() {
     const auto wrote = files_.write(file, text, file == environment_d_file(context_) ? 0644 : 0600);
     if (!wrote)
       return refuse(file.string() + " cannot be written: " + describe(wrote.error()),
-                    "make the folder writable for you, then halton-meter init --apps again");
+                    "make the folder writable for you, then: " + init_command(wishes_));
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <tuple>
 
+#include "cli/init_command.h"
 #include "cli/installer.h"
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
@@ -30,7 +31,7 @@ bool Installer::write_unit(const char* unit, std::string_view unit_template, boo
     const auto removed = files_.remove(file);
     if (!removed)
       return refuse(file.string() + " cannot be replaced: " + describe(removed.error()),
-                    "make the file writable for you, then halton-meter init again");
+                    "make the file writable for you, then: " + init_command(wishes_));
   }
   const auto wrote = files_.write(file, unit_text(unit_template, context_), 0644);
   if (!wrote)
@@ -57,10 +58,9 @@ bool Installer::install_units() {
     return false;
   }
   if (const pid_t supervisor = PairService(context_).supervisor(); supervisor != 0)
-    return refuse(
-        "halton-meter start --foreground is running (PID " + std::to_string(supervisor) + ")",
-        "end it (Ctrl-C, or kill " + std::to_string(supervisor) +
-            "), then halton-meter init again");
+    return refuse("a supervisor (halton-meter start --foreground) is running, PID " +
+                      std::to_string(supervisor),
+                  "kill " + std::to_string(supervisor) + " && sleep 6 && " + init_command(wishes_));
   for (const auto& [socket, active, name] :
        {std::tuple(context_.place.edge_socket, edge_was_active_, "edge"),
         std::tuple(context_.place.daemon_socket, daemon_was_active_, "interceptor")}) {
@@ -69,7 +69,7 @@ bool Installer::install_units() {
     if (!status) continue;
     const std::string pid = std::to_string(status->number("pid").value_or(0));
     return refuse(std::string("an ") + name + " runs already, not as a service (PID " + pid + ")",
-                  "kill " + pid + ", then halton-meter init again");
+                  "kill " + pid + " && sleep 1 && " + init_command(wishes_));
   }
   touched_units_ = true;
   bool edge_changed = false;
@@ -88,7 +88,7 @@ bool Installer::start_units(bool edge_changed, bool daemon_changed) {
                       (told.timed_out ? "no end within 90 s" : trimmed(told.err)) +
                       its_log_ends_with(words.back() == kEdgeUnit ? context_.home.edge_log()
                                                                   : context_.home.daemon_log()),
-                  "halton-meter logs --since 5m, or journalctl --user -n 50");
+                  "journalctl --user -n 50; halton-meter logs --since 5m");
   };
   const bool reload = edge_changed || daemon_changed ||
                       systemd_.property(kEdgeUnit, "NeedDaemonReload") == "yes" ||
@@ -129,7 +129,7 @@ bool Installer::start_units(bool edge_changed, bool daemon_changed) {
     std::string answer;
     std::getline(std::cin, answer);
     if (answer.starts_with('n') || answer.starts_with('N'))
-      return refuse("stopped at your wish", "halton-meter init again, when it suits you");
+      return refuse("stopped at your wish", init_command(wishes_));
   }
   if (!bring_up(kDaemonUnit, "interceptor", daemon_outdated)) return false;
   places_.edge_port = bound_ports(context_.place).value_or(BoundPorts{}).edge;

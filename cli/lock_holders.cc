@@ -29,8 +29,12 @@ std::vector<FileLock> parse_locks(std::string_view text) {
   return locks;
 }
 
-std::vector<std::string> database_lock_holders(const std::filesystem::path& database, pid_t own) {
-  std::vector<std::string> holders;
+std::string describe(const LockHolder& holder) {
+  return holder.name + " (PID " + std::to_string(holder.pid) + ")";
+}
+
+std::vector<LockHolder> database_lock_holders(const std::filesystem::path& database, pid_t own) {
+  std::vector<LockHolder> holders;
   const auto text = read_file("/proc/locks", 16 * 1024 * 1024);
   if (!text) return holders;
   const auto locks = parse_locks(*text);
@@ -43,8 +47,7 @@ std::vector<std::string> database_lock_holders(const std::filesystem::path& data
           lock.minor != minor(info.st_dev) || !seen.insert(lock.pid).second)
         continue;
       const auto stat = read_process_stat(lock.pid);
-      holders.push_back((stat ? printable(stat->command) : "a process") + " (PID " +
-                        std::to_string(lock.pid) + ")");
+      holders.push_back({lock.pid, stat ? printable(stat->command) : "a process"});
     }
   }
   return holders;

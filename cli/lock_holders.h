@@ -20,9 +20,14 @@ struct FileLock {
 // Lines of /proc/locks that hold a lock; those that wait for one are left out. Pure.
 [[nodiscard]] std::vector<FileLock> parse_locks(std::string_view proc_locks);
 
-// "python3 (PID 4711)" of every process that has an exclusive lock on one of SQLite's files of this
-// database, but `own`.
-[[nodiscard]] std::vector<std::string> database_lock_holders(const std::filesystem::path& database,
-                                                             pid_t own);
+struct LockHolder {
+  pid_t pid = 0;
+  std::string name;  // printable
+};
+[[nodiscard]] std::string describe(const LockHolder& holder);  // "python3 (PID 4711)"
+
+// Every process that has an exclusive lock on one of SQLite's files of this database, but `own`.
+[[nodiscard]] std::vector<LockHolder> database_lock_holders(const std::filesystem::path& database,
+                                                            pid_t own);
 
 }  // namespace hm::cli

@@ -18,7 +18,7 @@ namespace hm::cli {
 namespace {
 
 constexpr std::string_view kFolderPrefix = "run-";
-constexpr int64_t kStepMs = 5;
+constexpr int64_t kStepMs = 2;
 
 // Folders that a killed `run` left behind: nobody answers in them any more.
 void sweep(const std::filesystem::path& base) {
@@ -160,14 +160,15 @@ std::expected<OwnPair, std::string> OwnPair::start(const Context& context, const
     const auto ports = bound_ports(place);
     return ports && ports->internal != 0 && answers_ping(place.daemon_socket, 200);
   };
-  if (!wait_until("the interceptor", pair.interceptor_, interceptor_ready)) return given_up();
 
+  // At the same time: it hears of the interceptor when that accepts.
   process = launch(edge, {"--edge-port", "0"});
   if (!process) {
     why = "the edge cannot be started (" + describe(process.error()) + ")";
     return given_up();
   }
   pair.edge_ = *process;
+  if (!wait_until("the interceptor", pair.interceptor_, interceptor_ready)) return given_up();
   const auto edge_ready = [&] {
     const auto ports = bound_ports(place);
     if (!ports || ports->edge == 0) return false;
@@ -185,15 +186,16 @@ bool OwnPair::both_ended() {
   return edge_ == 0 && interceptor_ == 0;
 }
 
-void OwnPair::finish(int64_t limit_ms) {
-  if (folder_.empty()) return;
+bool OwnPair::finish(int64_t limit_ms) {
+  if (folder_.empty()) return true;
   lifeline_.reset();
   const int64_t end_us = system_clock().steady_us() + limit_ms * 1000;
-  while (!both_ended() && system_clock().steady_us() < end_us) ::usleep(2000);
-  if (!both_ended()) return;
+  while (!both_ended() && system_clock().steady_us() < end_us) ::usleep(1000);
+  if (!both_ended()) return false;
   std::error_code error;
   std::filesystem::remove_all(folder_, error);
   folder_.clear();
+  return true;
 }
 
 }  // namespace hm::cli

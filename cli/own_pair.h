@@ -40,7 +40,8 @@ class OwnPair {
 
   // Lets go of the lifeline. Waits a moment for the end of both, then removes the folder; while
   // something else still holds the lifeline the pair stays, and a later run sweeps the folder.
-  void finish(int64_t limit_ms);
+  // True: both have ended.
+  bool finish(int64_t limit_ms);
 
  private:
   OwnPair() = default;

@@ -14,6 +14,7 @@
 #include "cli/control_client.h"
 #include "cli/log_lines.h"
 #include "cli/pair_state.h"
+#include "cli/supervisor.h"
 #include "cli/units.h"
 #include "common/base/descriptor.h"
 
@@ -62,7 +63,7 @@ std::string PairService::systemctl(const std::vector<std::string>& words) const 
 
 std::string PairService::start() const {
   if (keeper_ == Keeper::supervisor) {
-    ::kill(supervisor_, SIGHUP);
+    ::kill(supervisor_, start_signal());
     return {};
   }
   // A unit in start-limit-hit would refuse.

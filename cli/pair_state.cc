@@ -10,8 +10,8 @@
 namespace hm::cli {
 namespace {
 
-constexpr std::chrono::milliseconds kBetweenLooks{20};
-constexpr int kQuietLooks = 6;
+constexpr std::chrono::milliseconds kBetweenLooks{5};
+constexpr int kQuietLooks = 2;  // between the two processes a call may be on its way
 
 }  // namespace
 std::optional<BoundPorts> bound_ports(const RunPlace& place) {
@@ -79,8 +79,8 @@ void wait_until_stored(const RunPlace& place, int64_t others, int64_t limit_ms) 
     const bool all_closed = open_calls(place) <= others;
     const auto daemon = StatusAnswer::ask(place.daemon_socket, 200);
     if (!daemon) return;
-    const bool all_written = daemon->number("store.queue").value_or(0) == 0;
-    // A row waits up to 40 ms for company before the writer takes it, and only then shows here.
+    const bool all_written = daemon->number("store.queue").value_or(0) == 0 &&
+                             daemon->number("store.unsafe").value_or(0) == 0;
     quiet = all_closed && all_written ? quiet + 1 : 0;
     if (quiet >= kQuietLooks) return;
     std::this_thread::sleep_for(kBetweenLooks);

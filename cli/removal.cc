@@ -11,6 +11,7 @@
 
 #include "cli/client_env.h"
 #include "cli/env_files.h"
+#include "cli/init_command.h"
 #include "cli/installer.h"
 #include "cli/leftovers.h"
 #include "cli/pair_state.h"
@@ -44,9 +45,9 @@ bool is_data(std::string_view name) {
 // Everything that any of our programs makes in its home. Whoever moved the home into a folder with
 // things of their own keeps those.
 bool is_ours(std::string_view name) {
-  static constexpr std::array<std::string_view, 9> kNames = {
-      "config.toml", "rates.toml", "install-mode", "apps-managed",  "made-folders",
-      "ca-refusals", "env.sh",     "env.fish",     "supervisor.pid"};
+  static constexpr std::array<std::string_view, 10> kNames = {
+      "config.toml", "rates.toml", "install-mode", "apps-managed",   "made-folders",
+      "ca-refusals", "env.sh",     "env.fish",     "supervisor.pid", "no-shell-rc"};
   return is_data(name) || of_the_edge(name) ||
          std::ranges::any_of(kNames, [&](std::string_view known) {  // "x.tmp" is a half-written x
            return name.starts_with(known) &&
@@ -121,7 +122,7 @@ std::vector<CarryingProcess> Removal::run(bool now) {
   }
   remove_units();
   for (const auto& file : {context_.home.install_mode(), context_.home.apps_managed(),
-                           made_folders_file(context_.home)})
+                           no_shell_rc_file(context_.home), made_folders_file(context_.home)})
     static_cast<void>(files_.remove(file));
   remove_folders(folders);
   return stays ? still : std::vector<CarryingProcess>();

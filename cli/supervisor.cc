@@ -41,7 +41,7 @@ Descriptor take_pid_file(const RunPlace& place) {
 Descriptor take_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD})
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, start_signal(), SIGCHLD})
     sigaddset(&set, number);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
@@ -122,6 +122,10 @@ int Supervisor::run() {
 
     signalfd_siginfo info{};
     while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (info.ssi_signo == static_cast<uint32_t>(start_signal()) && !ending) {
+        edge.want(true);
+        daemon.want(true);
+      }
       switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
@@ -133,10 +137,8 @@ int Supervisor::run() {
           ending = true;
           daemon.want(false);
           break;
-        case SIGHUP:
-          if (ending) break;
-          edge.want(true);
-          daemon.want(true);
+        case SIGHUP:  // programs elsewhere still carry the edge's address
+          log::info("supervisor.terminal_closed").with("text", "goes on; halton-meter stop");
           break;
         case SIGUSR1:
           if (ending) break;

@@ -21,9 +21,10 @@ add_library(dep_brotli INTERFACE)
 target_link_libraries(dep_brotli INTERFACE PkgConfig::brotli)
 add_library(dep::brotli ALIAS dep_brotli)
 
-# fmt as a static archive: the edge's dynamic dependencies stay libuv and the C++ runtime.
+# fmt from its headers: one shared library less to load, and the edge's dynamic dependencies stay
+# libuv and the C library.
 find_package(fmt REQUIRED)
-add_library(dep::fmt ALIAS fmt::fmt)
+add_library(dep::fmt ALIAS fmt::fmt-header-only)
 
 # Header-only toml++: one translation unit includes it.
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)

@@ -86,7 +86,7 @@ void Call::on_read(net::TcpStream&, Bytes bytes) {
 void Call::route() {
   const wire::ConnectHead& head = reader_.head();
   if (head.host.empty()) return turn_down(wire::not_an_origin_reply());
-  call_id_ = random_hex_id();
+  call_id_ = ordered_hex_id();
   if (!head.connect) return apply(Event::other_host);
   llm_ = context_.hosts.contains(head.host, head.port);
   if (!llm_) return apply(Event::other_host);

@@ -58,7 +58,12 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version,
                check_drained();
              }),
       drain_limit_(loop_, [this] { loop_.stop(); }),
-      ledger_work_(loop_) {
+      ledger_work_(loop_),
+      reload_(loop_, home_.config(), loaded_,
+              [this](const std::vector<std::string>&, const setup::ConfigReload::Done& done) {
+                take_up_config();
+                done({});
+              }) {
   dial_options_.wait_for_descriptors = true;
   dial_options_.is_own_port = [this](uint16_t port) {
     return port == context_.edge_port || port == knocker_.port() || port == knocker_.api_port();
@@ -72,7 +77,7 @@ EdgeApp::~EdgeApp() {
 Result<uint16_t> EdgeApp::start() {
   for (const std::string& warning : loaded_.warnings)
     log::warn("config.warning").with("text", warning);
-  for (const config::ExtraProvider& provider : loaded_.config.providers) hosts_.add(provider.host);
+  add_hosts();
   if (const auto made = ensure_dir(home_.root()); !made)
     log::warn("edge.home_unusable").with("folder", home_.root().string()).with(made.error());
 
@@ -113,7 +118,9 @@ Result<uint16_t> EdgeApp::start() {
         .with(listening.error());
 
   const config::EffectivePorts ports = known.value_or(config::EffectivePorts{});
-  knocker_.start(port_of(ports.internal_port, loaded_.config.daemon.internal_port),
+  // A pair of one command knows only itself, not who is at the usual port.
+  const int64_t usual = flags_.lifeline >= 0 ? 0 : loaded_.config.daemon.internal_port;
+  knocker_.start(port_of(ports.internal_port, usual),
                  port_of(ports.api_port, loaded_.config.daemon.api_port));
   pulse_.start_repeating(1000);
   if (flags_.lifeline >= 0) {
@@ -129,6 +136,20 @@ Result<uint16_t> EdgeApp::start() {
       .with("took_us", clock_.steady_us() - started_us_);
   notify::send("READY=1", 2000);
   return port;
+}
+
+void EdgeApp::add_hosts() {
+  for (const config::ExtraProvider& provider : loaded_.config.providers) hosts_.add(provider.host);
+}
+
+// Everything else is read where it is needed.
+void EdgeApp::take_up_config() {
+  setup::update_dial_options(dial_options_, loaded_.config, loaded_.config.edge.connect_timeout_ms);
+  hosts_ = wire::HostTable();
+  add_hosts();
+  most_calls_ =
+      setup::raise_descriptor_limit(static_cast<size_t>(loaded_.config.edge.max_connections));
+  if (calls_.size() < most_calls_) accept_again();
 }
 
 // While no disk had room the ledger is in memory: as soon as there is a file it goes on there.

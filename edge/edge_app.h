@@ -15,6 +15,7 @@
 #include "common/net/loop.h"
 #include "common/net/tcp_listener.h"
 #include "common/net/work.h"
+#include "common/setup/config_reload.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
 #include "common/setup/process.h"
@@ -46,6 +47,8 @@ class EdgeApp final : private Call::Owner {
   void accept_again();
   void check_drained();
   void keep_ledger();
+  void add_hosts();
+  void take_up_config();
   [[nodiscard]] std::string answer(std::string_view line);
   [[nodiscard]] std::string status_answer() const;
   [[nodiscard]] std::string ledger_answer();
@@ -55,7 +58,7 @@ class EdgeApp final : private Call::Owner {
   const std::string version_;
   const Home home_;
   const RunPlace place_;
-  const config::Loaded loaded_;
+  config::Loaded loaded_;  // changed by `reload` alone, in place
   const Clock& clock_ = system_clock();
   const int64_t started_us_;
   net::Loop loop_;
@@ -74,6 +77,7 @@ class EdgeApp final : private Call::Owner {
   net::Timer pulse_;
   net::Timer drain_limit_;
   net::Work ledger_work_;
+  setup::ConfigReload reload_;
   std::unique_ptr<net::SignalWatch> on_term_;
   std::unique_ptr<net::SignalWatch> on_int_;
   std::map<uint64_t, std::unique_ptr<Call>> calls_;

@@ -37,15 +37,20 @@ std::string EdgeApp::answer(std::string_view line) {
     knocker_.on_leaving(wire::number_of(*request));
     return fine;
   }
+  if (verb == "arrived") {  // an interceptor accepts: "arrived PORT"
+    knocker_.on_arrival(wire::number_of(*request));
+    return fine;
+  }
   if (verb == "ending") {  // it ends, and has written down what it knows: "ending PID"
     watch_.ending(wire::number_of(*request));
     return fine;
   }
-  if (verb == "reload")
-    return wire::ControlAnswer::error("the edge reads config.toml at start only; restart it");
+  if (verb == "reload") return wire::answer_reload(reload_.begin());
+  if (verb == "reload-result") return wire::answer_fields(reload_.outcome());
   return wire::ControlAnswer::error("unknown request \"" + verb +
                                     "\"; known: ping status doctor counters ledger ledger-ack "
-                                    "leaving ending log-level drain relieve reload");
+                                    "arrived leaving ending log-level drain relieve reload "
+                                    "reload-result");
 }
 
 std::string EdgeApp::status_answer() const {
@@ -67,6 +72,7 @@ std::string EdgeApp::status_answer() const {
       .add("ledger.survives", ledger_.survives() ? 1 : 0)
       .add("rss_bytes", resident_bytes());
   for (const std::string& warning : loaded_.warnings) status.add("config.warning", warning);
+  for (const std::string& warning : reload_.left_open()) status.add("config.warning", warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
   return status.text();
 }

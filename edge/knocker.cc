@@ -51,6 +51,13 @@ void Knocker::gate_changed() {
   if (!gate_.open()) on_gate_closed_();
 }
 
+void Knocker::on_arrival(int64_t port) {
+  if (port <= 0 || port > 65535) return;
+  port_ = static_cast<uint16_t>(port);
+  ask_.cancel();  // whatever it asks, it asks somebody else
+  hurry();
+}
+
 void Knocker::hurry() {
   timer_.start_once(0);
 }
@@ -79,6 +86,7 @@ void Knocker::schedule() {
 
 void Knocker::knock() {
   if (!gate_.open()) read_ports();
+  if (port_ == 0) return schedule();
   ask_.start(port_, wire::ask_head(wire::kKnockHost, 443, "knock", 0, 0), kKnockLimitMs,
              kKnockLimitMs, [this](const AskResult& result) { on_answer(result); });
 }

@@ -32,6 +32,8 @@ class Knocker {
 
   // The gate changed by something else than a knock: knock in its new rhythm.
   void gate_changed();
+  // An interceptor accepts at this port from now on.
+  void on_arrival(int64_t port);
   // Something looks wrong: knock now.
   void hurry();
   // This process has ended: when it is the one that answers, and no successor can be known to be

@@ -21,7 +21,8 @@ Finding run(const Patient& patient) {
           text + ": something between here and the provider collects whole answers" +
               (proxy ? " (the [upstream] proxy?)" : ""),
           proxy ? "ask whoever runs that proxy not to buffer text/event-stream"
-                : "compare with halton-meter stop, and the same call: we pass bytes as they come"};
+                : "we pass bytes as they come; make the same call without us, and compare: "
+                  "halton-meter stop"};
 }
 
 }  // namespace

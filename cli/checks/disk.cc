@@ -1,6 +1,7 @@
 #include <sys/statvfs.h>
 
 #include "cli/checks/check.h"
+#include "cli/env_files.h"
 #include "cli/log_lines.h"
 #include "cli/text.h"
 
@@ -17,19 +18,29 @@ Finding run(const Patient& patient) {
   if (::statvfs(home.root().c_str(), &info) != 0) return skipped("there is no folder yet");
   const auto free = static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
   int64_t logs = 0;
+  std::string old_logs;
   for (const auto& log : {home.edge_log(), home.daemon_log()})
     for (const auto& file : rotated_files(log)) {
       std::error_code ignored;
       const auto size = std::filesystem::file_size(file, ignored);
       if (!ignored) logs += static_cast<int64_t>(size);
+      if (!ignored && file != log) old_logs += " " + shell_quoted(file.string(), false);
     }
   const std::string text =
       thousands(free / kMiB) + " MiB free, logs " + thousands(logs / kMiB) + " MiB";
+  // Deleting rows and bodies takes room itself, and rewriting the file as much again as it has.
   if (free < kNone)
-    return {Severity::broken, "the disk is full: " + text, "halton-meter bodies purge --vacuum"};
-  if (free < kLittle)
+    return {Severity::broken,
+            "the disk is full: " + text +
+                ". With room again, halton-meter bodies purge --vacuum gives back what bodies take",
+            old_logs.empty() ? "du -ah " + shell_quoted(home.root().parent_path().string(), false) +
+                                   " 2>/dev/null | sort -h | tail"
+                             : "rm" + old_logs};
+  if (free < kLittle) {
+    const bool room = !patient.database || 2 * patient.database->bytes < free;
     return {Severity::inconsistent, "the disk is nearly full: " + text,
-            "halton-meter bodies purge --vacuum"};
+            room ? "halton-meter bodies purge --vacuum" : "halton-meter bodies purge"};
+  }
   return fine(text);
 }
 

@@ -19,10 +19,11 @@ Finding run(const Patient& patient) {
     who += (who.empty() ? "" : ", ") + printable(client) + " at " + printable(host);
   }
   if (who.empty()) return fine("no client has refused our CA");
-  return {Severity::inconsistent, "refused our CA, so it is tunnelled unmetered: " + who,
-          "start it with halton-meter run -- TOOL (sets " + printable(variable) +
-              " and the rest), and halton-meter reload",
-          Remedy::ask_again};
+  return {Severity::inconsistent,
+          "refused our CA, so it is tunnelled unmetered: " + who +
+              "; start it with halton-meter run -- TOOL, which sets " + printable(variable) +
+              " and the rest, and have it asked again",
+          "halton-meter reload", Remedy::ask_again};
 }
 
 }  // namespace

@@ -44,11 +44,12 @@ Finding judge_memory(int64_t edge, int64_t interceptor, int64_t available) {
   // Both are bounded: even with every connection in use they stay below this.
   if (edge > 512 * kMiB || interceptor > 1024 * kMiB)
     return {Severity::inconsistent, "a process of ours is too large: " + text,
-            "halton-meter doctor --bundle, and halton-meter restart"};
+            "halton-meter doctor --bundle; halton-meter restart"};
   if (available >= 0 && available < 100 * kMiB)
     return {Severity::inconsistent,
-            "the machine has little memory left, and may end processes: " + text,
-            "end what needs it (ps aux --sort=-rss), or add swap"};
+            "the machine has little memory left, and may end processes: " + text +
+                ". End what needs it, or add swap",
+            "ps aux --sort=-rss | head"};
   return text.empty() ? skipped("nothing runs") : fine(text);
 }
 

@@ -28,10 +28,11 @@ Finding run(const Patient& patient) {
     const bool ours = holder && holder->name.starts_with("halton-meter");
     const std::string address = std::string(door.name) + " port " + std::to_string(port);
     if (holder && !ours)
-      return {Severity::broken, address + " is held by " + printable(describe(*holder)),
-              "halton-meter restart (takes the next free one), or pin another as [daemon] " +
-                  std::string(door.key) + " in config.toml",
-              Remedy::install};
+      return {Severity::broken,
+              address + " is held by " + printable(describe(*holder)) +
+                  "; a restart takes the next free one ([daemon] " + std::string(door.key) +
+                  " in config.toml pins another)",
+              "halton-meter restart", Remedy::install};
     if (!holder || !door.accepts)
       return {Severity::broken, "nobody listens on the " + address, "halton-meter start",
               Remedy::install};
@@ -43,9 +44,11 @@ Finding run(const Patient& patient) {
   }
   if (note.empty()) return fine(text);
   // A restart keeps the socket, so that nobody who carries its address is cut off.
-  return {Severity::note, text + note,
-          "nothing has to be done; to have the usual port again, when it is free: systemctl --user "
-          "stop halton-meter-edge halton-meter; halton-meter start"};
+  return {Severity::note,
+          text + note +
+              ". Nothing has to be done; this has the usual port again, when it is free, and cuts "
+              "off programs that carry the one of now",
+          "systemctl --user stop halton-meter-edge halton-meter; halton-meter start"};
 }
 
 }  // namespace

@@ -95,11 +95,10 @@ Finding run(const Patient& patient) {
     }
     const std::string why = told.timed_out ? "no answer within 20 s" : last_line(told.err);
     return {Severity::inconsistent,
-            "a metered call by " + printable(program->string()) + " fails: " + why,
-            "halton-meter setup; if it goes on failing, that build of " +
-                std::string(runtime.name) + " does not read " + runtime.variable +
-                ": use another one",
-            Remedy::certificates};
+            "a metered call by " + printable(program->string()) + " fails: " + why +
+                ". If it goes on failing after setup, that build of " + std::string(runtime.name) +
+                " does not read " + runtime.variable + ": use another one",
+            "halton-meter setup", Remedy::certificates};
   }
   return well.empty() ? skipped("neither curl nor python3 nor node is installed")
                       : fine("a metered call each: " + well);

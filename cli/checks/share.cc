@@ -17,7 +17,7 @@ Finding run(const Patient& patient) {
               "if one of them is a provider, add it to " + patient.context.home.config().string() +
                   " (docs/config.md, providers)"};
     return {Severity::note, "no call in the last 24 hours",
-            "halton-meter run -- TOOL, and make a call"};
+            "make a call with: halton-meter run -- TOOL"};
   }
   const std::string text = per_mille_text(share) + " of the calls of 24 hours metered";
   if (patient.status.share.missed == 0) return fine(text);

@@ -1,5 +1,7 @@
 #include "cli/checks/check.h"
 #include "cli/client_env.h"
+#include "cli/env_files.h"
+#include "cli/init_command.h"
 #include "cli/rc_block.h"
 #include "cli/text.h"
 
@@ -28,6 +30,9 @@ Finding run(const Patient& patient) {
             "open a new terminal"};
   if (patient.mode != InstallMode::apps)
     return skipped("env-only: what halton-meter run starts is metered");
+  if (leaves_shell_rc(patient.context.home))
+    return skipped("start files are left alone, as wished; a shell is metered with: . " +
+                   shell_quoted(patient.context.home.env_sh().string(), false));
   bool written = false;
   for (const RcFile& rc : rc_files(environment)) {
     const auto text = read_file(rc.path);
@@ -38,9 +43,14 @@ Finding run(const Patient& patient) {
             "halton-meter init --apps"};
   if (!proxy.empty())
     return {Severity::note,
-            "this shell has a proxy that our upstream does not name, so it was left alone",
-            "set [upstream] proxy in " + patient.context.home.config().string() +
-                ", halton-meter restart, and open a new terminal"};
+            "this shell has a proxy that our upstream does not name, so it was left alone" +
+                std::string(patient.settings.has_upstream_proxy
+                                ? "; name it as [upstream] proxy in " +
+                                      patient.context.home.config().string() +
+                                      " and open a new terminal"
+                                : "; with it as our upstream, new terminals are metered"),
+            patient.settings.has_upstream_proxy ? "halton-meter reload && halton-meter init --apps"
+                                                : "halton-meter init --apps"};
   return {Severity::inconsistent, "this shell is older than the installation: it is not metered",
           "open a new terminal"};
 }

@@ -74,7 +74,7 @@ Finding run(const Patient& patient) {
   if (!unmetered.empty()) {
     unmetered.pop_back();
     return {Severity::note, "running and not metered:" + unmetered,
-            "start it with halton-meter run -- TOOL, or from a new terminal (init --apps)"};
+            "start it from a new terminal in mode apps, or with: halton-meter run -- TOOL"};
   }
   return seen == 0 ? skipped("no known LLM tool is running")
                    : fine(std::to_string(seen) + " running, all metered");

@@ -23,11 +23,10 @@ Finding run(const Patient& patient) {
   std::error_code ignored;
   const bool booted = std::filesystem::exists("/run/systemd/system", ignored);  // sd_booted(3)
   if (booted && systemd.reach() == Systemd::Reach::no_bus)
-    return {
-        Severity::broken, finding,
-        look_up(patient.context.environment, "XDG_RUNTIME_DIR").empty()
-            ? "export XDG_RUNTIME_DIR=/run/user/" + uid
-            : "sudo systemctl start user@" + uid + ", or without it: halton-meter start --detach"};
+    return {Severity::broken, finding,
+            look_up(patient.context.environment, "XDG_RUNTIME_DIR").empty()
+                ? "export XDG_RUNTIME_DIR=/run/user/" + uid
+                : "sudo systemctl start user@" + uid + " || halton-meter start --detach"};
   if (booted && systemd.reach() == Systemd::Reach::no_runtime_dir)
     return {Severity::broken, finding,
             "sudo loginctl enable-linger " + user_name(patient.context.environment) +

@@ -5,13 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
 #include <mutex>
 #include <thread>
 
+#include "common/base/background.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/utf8.h"
@@ -21,6 +24,10 @@ namespace {
 
 constexpr size_t kRingBytes = 1024 * 1024;
 constexpr size_t kMaxLine = 8 * 1024;
+constexpr size_t kMostAtOnce = 32 * 1024;
+// How long a line below a warning may wait for others: one wake-up and one write for all that a
+// call says of itself.
+constexpr auto kGather = std::chrono::milliseconds(20);
 
 void append_json_text(std::string& out, std::string_view text) {
   out += '"';
@@ -49,6 +56,12 @@ void write_all(int fd, std::string_view text) {
   }
 }
 
+// Warnings and errors. The level stands behind the time, which has always the same length.
+bool is_urgent(std::string_view line) {
+  constexpr size_t kLevelAt = sizeof(R"({"at":"2026-11-15T09:30:00.123456Z","level":")") - 1;
+  return line.size() > kLevelAt && (line[kLevelAt] == 'w' || line[kLevelAt] == 'e');
+}
+
 class RotatedFile {
  public:
   void open(const Options& options) {
@@ -57,14 +70,14 @@ class RotatedFile {
     fd_ = ::open(options_.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   }
 
-  void write(std::string_view text) {
+  void write(std::string_view text, uint64_t most) {
     if (fd_ < 0) return;
     // Asked each time: a second process of the same home writes to this file as well.
     struct stat mine{};
     if (::fstat(fd_, &mine) == 0) {
       if (mine.st_nlink == 0) {
         open_again();  // somebody has deleted it
-      } else if (static_cast<uint64_t>(mine.st_size) + text.size() > options_.max_file_bytes) {
+      } else if (static_cast<uint64_t>(mine.st_size) + text.size() > most) {
         if (still_named(mine)) rotate();
         open_again();
       }
@@ -109,6 +122,7 @@ class Logger {
     if (thread_.joinable()) return;
     stopping_ = false;
     options_ = options;
+    max_file_bytes.store(options.max_file_bytes, std::memory_order_relaxed);
     thread_ = std::thread([this] { run(); });
   }
 
@@ -123,40 +137,63 @@ class Logger {
     thread_ = std::thread();
   }
 
-  void push(std::string&& line) {
+  void push(std::string&& line, bool urgent) {
+    bool first = false;
     {
       const std::lock_guard lock(mutex_);
       if (ring_bytes_ + line.size() > kRingBytes) {
         dropped_.add();
         return;
       }
+      first = ring_.empty();
       ring_bytes_ += line.size();
+      urgent = urgent || ring_bytes_ > kRingBytes / 2;
+      urgent_ = urgent_ || urgent;
       ring_.push_back(std::move(line));
     }
-    wake_.notify_one();
+    if (first || urgent) wake_.notify_one();
   }
 
   std::atomic<Level> level{Level::info};
+  std::atomic<uint64_t> max_file_bytes{0};
 
  private:
   void run() {
+    never_interrupt_others();
     RotatedFile file;
     file.open(options_);
     std::unique_lock lock(mutex_);
     while (true) {
       wake_.wait(lock, [this] { return stopping_ || !ring_.empty(); });
       if (ring_.empty()) break;
+      wake_.wait_for(lock, kGather, [this] { return stopping_ || urgent_; });
       std::deque<std::string> batch;
       batch.swap(ring_);
       ring_bytes_ = 0;
+      urgent_ = false;
       lock.unlock();
-      for (const std::string& line : batch) {
-        if (options_.to_stderr) write_all(STDERR_FILENO, line);
-        file.write(line);
-      }
+      write_batch(batch, file, max_file_bytes.load(std::memory_order_relaxed));
       lock.lock();
     }
     file.close();
+  }
+
+  // Many lines with one write, but never so many that a file grows far beyond its size.
+  void write_batch(const std::deque<std::string>& batch, RotatedFile& file,
+                   uint64_t max_bytes) const {
+    const size_t most = std::min<size_t>(kMostAtOnce, max_bytes / 8);
+    std::string text;
+    const auto flush = [&] {
+      if (text.empty()) return;
+      if (options_.to_stderr) write_all(STDERR_FILENO, text);
+      file.write(text, max_bytes);
+      text.clear();
+    };
+    for (const std::string& line : batch) {
+      if (text.size() + line.size() > most) flush();
+      text += line;
+    }
+    flush();
   }
 
   std::mutex mutex_;
@@ -164,6 +201,7 @@ class Logger {
   std::deque<std::string> ring_;
   size_t ring_bytes_ = 0;
   bool stopping_ = false;
+  bool urgent_ = false;  // somebody wants to be read now
   Options options_;
   std::thread thread_;
   Counter& dropped_ = counters::get("log.dropped");
@@ -197,6 +235,9 @@ void start(const Options& options) {
 void stop() {
   logger().stop();
 }
+void set_max_file_bytes(uint64_t bytes) {
+  logger().max_file_bytes.store(bytes, std::memory_order_relaxed);
+}
 void set_level(Level level) {
   logger().level.store(level, std::memory_order_relaxed);
 }
@@ -224,7 +265,8 @@ Event::Event(Level event_level, std::string_view name) : enabled_(event_level >=
 Event::~Event() {
   if (!enabled_) return;
   line_ += "}\n";
-  logger().push(std::move(line_));
+  const bool urgent = is_urgent(line_);
+  logger().push(std::move(line_), urgent);
 }
 
 Event& Event::with(std::string_view key, std::string_view value) {

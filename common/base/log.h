@@ -26,6 +26,7 @@ struct Options {
 void start(const Options& options);
 void stop();  // writes what is in the ring, joins the thread; logging afterwards is lost
 
+void set_max_file_bytes(uint64_t bytes);  // after start(); from the next line on
 void set_level(Level level);
 [[nodiscard]] Level level();
 [[nodiscard]] bool parse_level(std::string_view text, Level& out);

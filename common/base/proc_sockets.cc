@@ -72,11 +72,16 @@ bool process_holds(int64_t pid, uint64_t inode) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
   const Folder folder(::opendir(path.c_str()));
   if (folder == nullptr) return false;
+  std::vector<int> descriptors;
+  while (const dirent* entry = ::readdir(folder.get()))
+    if (const auto descriptor = number<int>(entry->d_name)) descriptors.push_back(*descriptor);
+  // The highest first: who asks looks for a connection that was opened just now, and the process
+  // may have thousands.
+  std::ranges::sort(descriptors, std::greater<>());
   std::array<char, 64> target{};
-  while (const dirent* entry = ::readdir(folder.get())) {
-    if (entry->d_name[0] == '.') continue;
-    const ssize_t length =
-        ::readlinkat(::dirfd(folder.get()), entry->d_name, target.data(), target.size());
+  for (const int descriptor : descriptors) {
+    const ssize_t length = ::readlinkat(::dirfd(folder.get()), std::to_string(descriptor).c_str(),
+                                        target.data(), target.size());
     if (length > 0 && std::string_view(target.data(), static_cast<size_t>(length)) == wanted)
       return true;
   }

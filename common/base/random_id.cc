@@ -9,6 +9,8 @@
 #include <random>
 #include <string_view>
 
+#include "common/base/clock.h"
+
 namespace hm {
 namespace {
 
@@ -33,11 +35,15 @@ void append_hex(std::string& text, uint8_t byte) {
   text.push_back(kHex[byte & 0x0FU]);
 }
 
-}  // namespace
-
-std::string random_uuid() {
+Random16 ordered_bytes() {
   Random16 bytes = random_bytes();
-  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0FU) | 0x40U);
+  const int64_t ms = system_clock().wall_us() / 1000;
+  for (size_t i = 0; i < 6; ++i) bytes[i] = static_cast<uint8_t>(ms >> (8 * (5 - i)));
+  return bytes;
+}
+
+std::string uuid(Random16 bytes, unsigned version) {
+  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0FU) | version << 4U);
   bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3FU) | 0x80U);
   std::string id;
   id.reserve(36);
@@ -48,11 +54,29 @@ std::string random_uuid() {
   return id;
 }
 
-std::string random_hex_id() {
+std::string hex(const Random16& bytes) {
   std::string id;
   id.reserve(32);
-  for (const uint8_t byte : random_bytes()) append_hex(id, byte);
+  for (const uint8_t byte : bytes) append_hex(id, byte);
   return id;
+}
+
+}  // namespace
+
+std::string random_uuid() {
+  return uuid(random_bytes(), 4);
+}
+
+std::string random_hex_id() {
+  return hex(random_bytes());
+}
+
+std::string ordered_uuid() {
+  return uuid(ordered_bytes(), 7);
+}
+
+std::string ordered_hex_id() {
+  return hex(ordered_bytes());
 }
 
 uint64_t random_number() {

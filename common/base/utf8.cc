@@ -1,6 +1,7 @@
 #include "common/base/utf8.h"
 
 #include <cstdint>
+#include <cstring>
 
 namespace hm {
 namespace {
@@ -34,6 +35,17 @@ size_t utf8_sequence_length(std::string_view text) {
 
 bool is_clean_text(std::string_view text) {
   while (!text.empty()) {
+    uint64_t eight = 0;  // most text is ASCII
+    if (text.size() >= sizeof eight) {
+      std::memcpy(&eight, text.data(), sizeof eight);
+      constexpr uint64_t kHigh = 0x8080808080808080;
+      constexpr uint64_t kLow = 0x0101010101010101;
+      // No byte with its highest bit, and none that is zero.
+      if (((eight | (eight - kLow)) & kHigh) == 0) {
+        text.remove_prefix(sizeof eight);
+        continue;
+      }
+    }
     const size_t length = utf8_sequence_length(text);
     if (length == 0 || text[0] == '\0') return false;
     text.remove_prefix(length);

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
-#include <sstream>
 
 #include "common/base/fs.h"
 #include "common/config/extra_provider.h"
@@ -15,28 +14,43 @@ namespace hm::config {
 namespace {
 
 constexpr size_t kMaxProviders = 64;
+constexpr bool kNeedsRestart = true;
 
 // Decides what a value may be and stores it; an empty text means it was accepted.
 using Setter = std::function<std::string(Config&, const toml::node&)>;
 
-struct Key {
-  KeyInfo info;
+// By value: a field is looked up in a configuration that may be changed.
+using Same = std::function<bool(Config, Config)>;
+
+struct Access {
   Setter set;
+  Same same;
 };
 
-Setter whole_number(const std::function<int64_t&(Config&)>& field, int64_t least, int64_t most) {
-  return [=](Config& config, const toml::node& node) -> std::string {
+struct Key {
+  KeyInfo info;
+  Access access;
+};
+
+template <class Value>
+Same same_value(const std::function<Value&(Config&)>& field) {
+  return [=](Config a, Config b) { return field(a) == field(b); };
+}
+
+Access whole_number(const std::function<int64_t&(Config&)>& field, int64_t least, int64_t most) {
+  Setter set = [=](Config& config, const toml::node& node) -> std::string {
     const auto value = node.value_exact<int64_t>();
     if (!value || *value < least || *value > most)
       return "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most);
     field(config) = *value;
     return {};
   };
+  return {std::move(set), same_value(field)};
 }
 
-Setter text(const std::function<std::string&(Config&)>& field,
+Access text(const std::function<std::string&(Config&)>& field,
             const std::function<std::string(const std::string&)>& check = nullptr) {
-  return [=](Config& config, const toml::node& node) -> std::string {
+  Setter set = [=](Config& config, const toml::node& node) -> std::string {
     const auto value = node.value_exact<std::string>();
     if (!value) return "must be a text in quotes";
     if (check) {
@@ -45,10 +59,11 @@ Setter text(const std::function<std::string&(Config&)>& field,
     field(config) = *value;
     return {};
   };
+  return {std::move(set), same_value(field)};
 }
 
-Setter text_list(const std::function<std::vector<std::string>&(Config&)>& field) {
-  return [=](Config& config, const toml::node& node) -> std::string {
+Access text_list(const std::function<std::vector<std::string>&(Config&)>& field) {
+  Setter set = [=](Config& config, const toml::node& node) -> std::string {
     const toml::array* list = node.as_array();
     std::vector<std::string> values;
     if (list != nullptr) {
@@ -60,6 +75,7 @@ Setter text_list(const std::function<std::vector<std::string>&(Config&)>& field)
     field(config) = std::move(values);
     return {};
   };
+  return {std::move(set), same_value(field)};
 }
 
 std::string check_proxy(const std::string& url) {
@@ -101,11 +117,12 @@ std::string set_connect_to(Config& config, const toml::node& node) {
 
 const std::vector<Key>& keys() {
   static const std::vector<Key> all{
-      {{"daemon.edge_port", "port", "8081", "The port that HTTPS_PROXY names."},
+      {{"daemon.edge_port", "port", "8081", "The port that HTTPS_PROXY names.", kNeedsRestart},
        whole_number(HM_FIELD(daemon.edge_port), 1, 65535)},
-      {{"daemon.internal_port", "port", "8090", "Where the edge hands calls to the interceptor."},
+      {{"daemon.internal_port", "port", "8090", "Where the edge hands calls to the interceptor.",
+        kNeedsRestart},
        whole_number(HM_FIELD(daemon.internal_port), 1, 65535)},
-      {{"daemon.api_port", "port", "8765", "The local HTTP API."},
+      {{"daemon.api_port", "port", "8765", "The local HTTP API.", kNeedsRestart},
        whole_number(HM_FIELD(daemon.api_port), 1, 65535)},
 
       {{"upstream.proxy", "text", "\"\"",
@@ -116,7 +133,10 @@ const std::vector<Key>& keys() {
       {{"upstream.ca_file", "path", "\"\"", "Extra roots (PEM), trusted besides the system's."},
        text(HM_FIELD(upstream.ca_file))},
       {{"upstream.connect_to", "table", "{}", "Where to connect instead, as curl --connect-to."},
-       set_connect_to},
+       {set_connect_to,
+        [](const Config& a, const Config& b) {
+          return a.upstream.connect_to == b.upstream.connect_to;
+        }}},
 
       {{"edge.connect_timeout_ms", "ms", "10000", "Limit for reaching an origin."},
        whole_number(HM_FIELD(edge.connect_timeout_ms), 100, 120'000)},
@@ -227,25 +247,26 @@ class Reader {
     const auto found =
         std::ranges::find_if(keys(), [&](const Key& key) { return key.info.name == name; });
     if (found == keys().end()) return unknown(name, node);
-    const std::string problem = found->set(loaded_.config, node);
+    const std::string problem = found->access.set(loaded_.config, node);
     if (!problem.empty())
-      warn(node, name + ' ' + problem + "; using " + std::string(found->info.default_text));
+      fault(node, name + ' ' + problem, "; using " + std::string(found->info.default_text));
   }
 
   void read_providers(const toml::node& node) {
     const toml::array* list = node.as_array();
-    if (list == nullptr) return warn(node, "provider must be written as [[provider]]; ignored");
+    if (list == nullptr)
+      return fault(node, "provider must be written as [[provider]]", "; ignored");
     for (const toml::node& item : *list) {
       const toml::table* table = item.as_table();
       if (table == nullptr) {
-        warn(item, "provider must be written as [[provider]]; ignored");
+        fault(item, "provider must be written as [[provider]]", "; ignored");
         continue;
       }
       ExtraProvider provider = read_provider(*table);
       if (const std::string problem = check_provider(provider); !problem.empty()) {
-        warn(item, "[[provider]] " + problem + "; ignored");
+        fault(item, "[[provider]] " + problem, "; ignored");
       } else if (loaded_.config.providers.size() == kMaxProviders) {
-        warn(item, "more than 64 [[provider]]; ignored");
+        fault(item, "more than 64 [[provider]]", "; ignored");
       } else {
         loaded_.config.providers.push_back(std::move(provider));
       }
@@ -278,8 +299,16 @@ class Reader {
   }
 
   void warn(const toml::node& node, const std::string& sentence) {
-    loaded_.warnings.push_back(name_ + ':' + std::to_string(node.source().begin.line) + ": " +
-                               sentence);
+    loaded_.warnings.push_back(place_of(node) + sentence);
+  }
+
+  void fault(const toml::node& node, const std::string& sentence, const std::string& at_start) {
+    loaded_.warnings.push_back(place_of(node) + sentence + at_start);
+    loaded_.faults.push_back(place_of(node) + sentence);
+  }
+
+  [[nodiscard]] std::string place_of(const toml::node& node) const {
+    return name_ + ':' + std::to_string(node.source().begin.line) + ": ";
   }
 
   Loaded& loaded_;
@@ -350,14 +379,23 @@ const std::vector<KeyInfo>& known_keys() {
   return infos;
 }
 
+std::vector<const KeyInfo*> differences(const Config& a, const Config& b) {
+  static constexpr KeyInfo kProviders{"[[provider]]", "", "", ""};
+  std::vector<const KeyInfo*> different;
+  for (const Key& key : keys())
+    if (!key.access.same(a, b)) different.push_back(&key.info);
+  if (a.providers != b.providers) different.push_back(&kProviders);
+  return different;
+}
+
 Loaded parse(std::string_view content, std::string_view name) {
   Loaded loaded;
   const toml::parse_result parsed = toml::parse(content, name);
   if (!parsed) {
-    std::ostringstream where;
-    where << parsed.error().source().begin.line;
-    loaded.warnings.push_back(std::string(name) + ':' + where.str() + ": " +
-                              std::string(parsed.error().description()) +
+    loaded.faults.push_back(std::string(name) + ':' +
+                            std::to_string(parsed.error().source().begin.line) + ": " +
+                            std::string(parsed.error().description()));
+    loaded.warnings.push_back(loaded.faults.back() +
                               "; the whole file is ignored and defaults are used until it is "
                               "mended");
     return loaded;
@@ -372,8 +410,8 @@ Loaded load(const std::filesystem::path& path) {
   if (content) {
     loaded = parse(*content, path.string());
   } else if (content.error().code != Code::not_found) {
-    loaded.warnings.push_back(path.string() + " cannot be read (" + describe(content.error()) +
-                              "); defaults are used");
+    loaded.faults.push_back(path.string() + " cannot be read (" + describe(content.error()) + ')');
+    loaded.warnings.push_back(loaded.faults.back() + "; defaults are used");
   }
   override_from_environment(loaded);
   return loaded;

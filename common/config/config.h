@@ -1,6 +1,7 @@
-// config.toml as one immutable struct, read once at start. A bad value is its default plus a
-// warning; a file that does not parse is all defaults plus one warning; an unknown key is a warning
-// with the nearest known key; no file is all defaults, in silence. Nothing here ends a process.
+// config.toml as one immutable struct, read at start and by `reload`. A bad value is its default
+// plus a warning; a file that does not parse is all defaults plus one warning; an unknown key is a
+// warning with the nearest known key; no file is all defaults, in silence. Nothing here ends a
+// process.
 #pragma once
 
 #include <cstdint>
@@ -67,6 +68,7 @@ struct ExtraProvider {
   std::string shape;  // a word of provider_shapes()
   std::string path;   // in front of the shape's own paths, may hold * and {model}; empty = any
   std::string rates;  // rate namespace; the name when not told
+  bool operator==(const ExtraProvider&) const = default;
 };
 
 struct Config {
@@ -83,6 +85,9 @@ struct Config {
 struct Loaded {
   Config config;
   std::vector<std::string> warnings;  // one sentence each, with the next step
+  // Those of the warnings that speak of something that cannot be used, without what is done about
+  // it at start. `reload` takes up nothing of a file with a fault.
+  std::vector<std::string> faults;
 };
 
 // Blocks. The environment overrides two keys for a pair that `run` starts:
@@ -98,9 +103,12 @@ struct KeyInfo {
   std::string_view type;
   std::string_view default_text;
   std::string_view meaning;
+  bool needs_restart = false;  // `reload` cannot take it up
 };
 [[nodiscard]] const std::vector<KeyInfo>& known_keys();
 [[nodiscard]] const std::vector<KeyInfo>& provider_keys();  // those inside [[provider]]
+// The keys that two configurations do not have in common; all of [[provider]] is one.
+[[nodiscard]] std::vector<const KeyInfo*> differences(const Config& a, const Config& b);
 [[nodiscard]] std::span<const std::string_view> provider_shapes();
 
 // "http://user:p%40ss@proxy:3128". Pure; nullopt when it is no http:// proxy address.

@@ -57,7 +57,8 @@ ConnectRace::ConnectRace(Loop& loop, const std::vector<SocketAddress>& addresses
       callback_(std::move(callback)),
       delay_(loop, [this] { try_next(); }) {
   addresses_.add(addresses);
-  delay_.start_once(0);  // from the loop, so that nobody is called back in the constructor
+  // A failure is told from the loop, so that nobody is called back in the constructor.
+  if (!start_next()) delay_.start_once(0);
 }
 
 // An attempt under way keeps its 250 ms; without one the new address is due at once.
@@ -72,15 +73,21 @@ void ConnectRace::no_more() {
 }
 
 void ConnectRace::try_next() {
+  if (start_next()) return;
+  if (attempts_.empty() && !more_to_come_) finish(std::unexpected(last_error_));
+}
+
+// True: an attempt at one more address is under way.
+bool ConnectRace::start_next() {
   while (const auto address = addresses_.next()) {
     const Error error = try_one(*address);
     if (error.where[0] == '\0') {
       if (!addresses_.empty()) delay_.start_once(kAttemptDelayMs);
-      return;
+      return true;
     }
     last_error_ = error;
   }
-  if (attempts_.empty() && !more_to_come_) finish(std::unexpected(last_error_));
+  return false;
 }
 
 // Under way when the error is without a place.

@@ -55,6 +55,7 @@ class ConnectRace {
 
  private:
   void try_next();
+  bool start_next();
   Error try_one(const SocketAddress& address);
   void on_result(uv_tcp_t* handle, int status);
   void finish(Result<TcpSocket> result);

@@ -76,8 +76,8 @@ struct Dialer::Attempt {
   Timer soon;  // tells a failure that is known already, from the loop
   Timer wait;  // for the other family, or for a descriptor
   Error known_failure;
-  Target target;                         // what the connection is to reach
-  const UpstreamProxy* proxy = nullptr;  // through this one
+  Target target;                       // what the connection is to reach
+  std::optional<UpstreamProxy> proxy;  // through this one; a copy, for `reload` changes options
   bool for_request = false;
   bool checked = true;  // our own ports are out of bounds
   uint16_t resolved_port = 0;
@@ -110,11 +110,11 @@ struct Dialer::Attempt {
     target = *redirect;
     if (options.proxy && !bypasses_proxy(options, asked.host) &&
         !bypasses_proxy(options, target.host) && !leads_in_a_circle(*options.proxy)) {
-      proxy = &*options.proxy;
+      proxy = options.proxy;
       // In absolute form the request names its host itself.
       for_request = for_request && target.host == asked.host && target.port == asked.port;
     }
-    if (proxy != nullptr)
+    if (proxy)
       resolve(without_brackets(proxy->host), proxy->port);
     else
       resolve(target.host, target.port);
@@ -192,7 +192,7 @@ struct Dialer::Attempt {
       race.reset();
       return wait.start_once(kDescriptorPauseMs);
     }
-    if (!result || proxy == nullptr || for_request) return finish(std::move(result));
+    if (!result || !proxy || for_request) return finish(std::move(result));
     handshake = std::make_unique<ProxyHandshake>(
         std::move(*result), target.host, target.port, proxy->basic_auth,
         [this](Result<TcpSocket> answer) { finish(std::move(answer)); });
@@ -201,7 +201,7 @@ struct Dialer::Attempt {
   // This object is gone when the owner is told: the owner may dial again, or destroy the Dialer.
   void finish(Result<TcpSocket> result) {
     const Callback tell = std::move(callback);
-    dialer.plain_proxy_ = result && for_request ? proxy : nullptr;
+    dialer.plain_proxy_ = result && for_request ? std::move(proxy) : std::nullopt;
     dialer.attempt_.reset();
     tell(std::move(result));
   }

@@ -54,7 +54,8 @@ class Dialer {
   // The callback is called once, from the loop, never inside dial(). It may destroy the Dialer.
   using Callback = std::function<void(Result<TcpSocket>)>;
 
-  Dialer(Loop& loop, const DialOptions& options);  // options must outlive the Dialer
+  // The options must outlive the Dialer; a dial takes them as they are when it begins.
+  Dialer(Loop& loop, const DialOptions& options);
   ~Dialer();
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
@@ -64,7 +65,9 @@ class Dialer {
   // For a plain HTTP request: an upstream proxy is reached, and not asked for a tunnel (many allow
   // port 443 alone). plain_proxy() is then the proxy that expects the request in absolute form.
   void dial_for_request(std::string host, uint16_t port, Callback callback);
-  [[nodiscard]] const UpstreamProxy* plain_proxy() const { return plain_proxy_; }
+  [[nodiscard]] const UpstreamProxy* plain_proxy() const {
+    return plain_proxy_ ? &*plain_proxy_ : nullptr;
+  }
   // A plain connection to an address of this machine, without DNS, proxy or connect_to.
   void dial_local(uint16_t port, int64_t timeout_ms, Callback callback);
   void cancel();
@@ -74,7 +77,7 @@ class Dialer {
   Loop& loop_;
   const DialOptions& options_;
   std::unique_ptr<Attempt> attempt_;
-  const UpstreamProxy* plain_proxy_ = nullptr;
+  std::optional<UpstreamProxy> plain_proxy_;
 };
 
 }  // namespace hm::net

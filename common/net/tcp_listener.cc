@@ -27,7 +27,6 @@ struct TcpListener::State {
   bool dead = false;
 
   void accept(int descriptor) {
-    tune(descriptor);
     auto handle = std::make_unique<uv_tcp_t>();
     uv_tcp_init(loop.raw(), handle.get());  // without a socket: cannot fail
     handle->data = nullptr;
@@ -109,6 +108,7 @@ Result<uint16_t> TcpListener::adopt(int file_descriptor) {
   fcntl(file_descriptor, F_SETFD, FD_CLOEXEC);
   const int flags = fcntl(file_descriptor, F_GETFL);
   fcntl(file_descriptor, F_SETFL, flags | O_NONBLOCK);
+  tune(file_descriptor);  // accepted sockets inherit it
   if (auto started = state_->acceptor.start(file_descriptor); !started)
     return std::unexpected(started.error());
   return local->port();

@@ -52,20 +52,25 @@ bool ask_kernel(const inet_diag_req_v2& question, inet_diag_msg& answer) {
   request.head.nlmsg_len = sizeof request;
   request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   request.head.nlmsg_flags = NLM_F_REQUEST;
+  static thread_local uint32_t questions = 0;
+  request.head.nlmsg_seq = ++questions;
   request.body = question;
 
-  char reply[1024];
-  while (recv(netlink, reply, sizeof reply, 0) >= 0) continue;  // what a former question left
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  ssize_t got = -1;
   if (sendto(netlink, &request, sizeof request, 0, reinterpret_cast<const sockaddr*>(&kernel),
-             sizeof kernel) == static_cast<ssize_t>(sizeof request))
+             sizeof kernel) != static_cast<ssize_t>(sizeof request))
+    return false;
+  char reply[1024];
+  nlmsghdr head{};
+  ssize_t got = -1;
+  do {  // past what a former question left
     got = recv(netlink, reply, sizeof reply, 0);
+    if (got < static_cast<ssize_t>(sizeof head)) return false;
+    std::memcpy(&head, reply, sizeof head);
+  } while (head.nlmsg_seq != questions);
 
   if (got < static_cast<ssize_t>(NLMSG_LENGTH(sizeof answer))) return false;
-  nlmsghdr head{};
-  std::memcpy(&head, reply, sizeof head);
   if (head.nlmsg_type != SOCK_DIAG_BY_FAMILY) return false;  // NLMSG_ERROR: no such socket
   std::memcpy(&answer, reply + NLMSG_HDRLEN, sizeof answer);
   return true;

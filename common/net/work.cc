@@ -1,5 +1,6 @@
 #include "common/net/work.h"
 
+#include "common/base/background.h"
 #include "common/base/counters.h"
 #include "common/net/loop.h"
 #include "common/net/uv_handle.h"
@@ -15,6 +16,8 @@ struct Work::State {
 
   static void run(uv_work_t* request) {
     auto* state = static_cast<State*>(request->data);
+    static thread_local const bool told = (never_interrupt_others(), true);
+    static_cast<void>(told);
     try {
       state->job();
     } catch (...) {  // must not cross libuv; the asker gets a default-made result

@@ -85,20 +85,31 @@ RunPlace place_of(const ProcessFlags& flags, const Home& home) {
 
 net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms) {
   net::DialOptions options;
+  update_dial_options(options, config, timeout_ms);
+  return options;
+}
+
+void update_dial_options(net::DialOptions& options, const config::Config& config,
+                         int64_t timeout_ms) {
   options.connect_to = config.upstream.connect_to;
   options.no_proxy = config.upstream.no_proxy;
   options.timeout_ms = timeout_ms;
+  options.proxy.reset();
   config::ProxyAddress address;
   if (config::parse_proxy(config.upstream.proxy, address))
     options.proxy = net::UpstreamProxy{address.host, address.port, address.basic_auth};
-  return options;
+}
+
+void set_log(const config::Config& config) {
+  log::Level level = log::Level::info;
+  if (log::parse_level(config.log.level, level)) log::set_level(level);
+  log::set_max_file_bytes(static_cast<uint64_t>(config.log.max_bytes));
 }
 
 void start_log(const config::Config& config, const std::filesystem::path& file) {
   // A limit of file sizes (ulimit -f) is an error to be handled like a full disk, not an end.
   std::signal(SIGXFSZ, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for it
-  log::Level level = log::Level::info;
-  if (log::parse_level(config.log.level, level)) log::set_level(level);
+  set_log(config);
   log::Options options;
   options.file = file;
   options.max_file_bytes = static_cast<uint64_t>(config.log.max_bytes);

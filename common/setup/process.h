@@ -37,6 +37,11 @@ struct ProcessFlags {
 
 [[nodiscard]] net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms);
 
+// Takes up what `reload` may change; what the process has set besides stays.
+void update_dial_options(net::DialOptions& options, const config::Config& config,
+                         int64_t timeout_ms);
+
+void set_log(const config::Config& config);  // level and size
 void start_log(const config::Config& config, const std::filesystem::path& file);
 
 // The soft limit of open descriptors becomes the hard one. Of `wanted` connections, how many can be

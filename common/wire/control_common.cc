@@ -24,6 +24,16 @@ std::optional<std::string> answer_common(const ControlRequestLine& request) {
   return std::nullopt;
 }
 
+std::string answer_reload(int64_t number) {
+  return ControlAnswer().add("ok", 1).add("reload", number).text();
+}
+
+std::string answer_fields(const std::vector<std::pair<std::string_view, std::string>>& fields) {
+  ControlAnswer answer;
+  for (const auto& [key, value] : fields) answer.add(key, value);
+  return answer.text();
+}
+
 std::string argument_of(const ControlRequestLine& request) {
   return request.arguments.empty() ? "" : request.arguments[0];
 }

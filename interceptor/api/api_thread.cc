@@ -38,11 +38,12 @@ Result<uint16_t> ApiThread::start() {
       return;
     }
     const ApiContext context{health_, clock_, options_.version, clock_.steady_us()};
-    const Routes routes(context, options_.allow_origins);
+    Routes routes(context, options_.allow_origins);
     HttpServer server(*loop, routes);
     const auto port = server.listen(options_.port, options_.kept_v4, options_.kept_v6);
     loop_ = &*loop;
     server_ = &server;
+    routes_ = &routes;
     doors_ = server.doors();
     // Without its doors the loop would have nothing to wait for: it runs until stop().
     net::Timer hold(*loop, [] {});
@@ -54,6 +55,7 @@ Result<uint16_t> ApiThread::start() {
   if (!port) {
     loop_ = nullptr;
     server_ = nullptr;
+    routes_ = nullptr;
     thread_.join();
     return port;
   }
@@ -65,12 +67,20 @@ void ApiThread::close_doors() {
   if (loop_ != nullptr) loop_->post([server = server_] { server->close_doors(); });
 }
 
+void ApiThread::set_allow_origins(std::vector<std::string> origins) {
+  if (loop_ == nullptr) return;
+  loop_->post([routes = routes_, origins = std::move(origins)]() mutable {
+    routes->set_allow_origins(std::move(origins));
+  });
+}
+
 void ApiThread::stop() {
   if (!thread_.joinable()) return;
   loop_->post([loop = loop_] { loop->stop(); });
   thread_.join();
   loop_ = nullptr;
   server_ = nullptr;
+  routes_ = nullptr;
 }
 
 }  // namespace hm::api

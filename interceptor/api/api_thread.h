@@ -22,6 +22,7 @@ class Loop;
 namespace hm::api {
 
 class HttpServer;
+class Routes;
 
 struct ApiOptions {
   uint16_t port = 8765;  // 0: any free one; taken: the next free one of the twenty above
@@ -59,7 +60,8 @@ class ApiThread {
   [[nodiscard]] Result<uint16_t> start();
   [[nodiscard]] ApiDoors doors() const { return doors_; }  // as start() opened them
   void close_doors();  // accepts nobody any more; who is in is served on
-  void stop();         // closes connections at once; idempotent
+  void set_allow_origins(std::vector<std::string> origins);  // after start()
+  void stop();  // closes connections at once; idempotent
 
  private:
   ApiOptions options_;
@@ -67,6 +69,7 @@ class ApiThread {
   const Clock& clock_;
   ApiDoors doors_;
   HttpServer* server_ = nullptr;  // as the loop
+  Routes* routes_ = nullptr;      // as the loop
   net::Loop* loop_ = nullptr;     // lives on the thread's stack; set between start() and stop()
   std::thread thread_;
 };

@@ -14,6 +14,8 @@ class Routes {
   Routes(const ApiContext& context, std::vector<std::string> allow_origins)
       : context_(context), allow_origins_(std::move(allow_origins)) {}  // the context outlives it
 
+  void set_allow_origins(std::vector<std::string> origins) { allow_origins_ = std::move(origins); }
+
   [[nodiscard]] ApiResponse answer(const http::RequestHead& head) const;
 
  private:

@@ -9,7 +9,9 @@
 #include "common/config/ports.h"
 #include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
+#include "common/wire/control_message.h"
 #include "interceptor/app/app_parts.h"
+#include "interceptor/http/decoder.h"
 #include "interceptor/pricing/user_rates.h"
 
 namespace hm {
@@ -17,6 +19,7 @@ namespace {
 
 constexpr int kNextPorts = 20;
 constexpr int64_t kAgainMs = 1000;
+constexpr int64_t kArrivalMs = 500;
 constexpr std::string_view kPurpose = "intercept";
 constexpr std::string_view kApiPurpose = "api";
 constexpr std::string_view kApi6Purpose = "api6";
@@ -27,6 +30,7 @@ bool InterceptorApp::Parts::prepare() {
   for (const std::string& warning : loaded.warnings)
     log::warn("config.warning").with("text", warning);
   add_providers();
+  warnings.insert(warnings.end(), provider_warnings.begin(), provider_warnings.end());
   if (const auto made = ensure_dir(home.root()); !made)
     log::warn("daemon.home_unusable").with("folder", home.root().string()).with(made.error());
 
@@ -44,7 +48,7 @@ bool InterceptorApp::Parts::prepare() {
   if (!rates.problem.empty()) warn_of_config(rates.problem);
   rates_card = rates.card->id();
   writer = std::make_unique<store::Writer>(options, queue, std::move(rates.card), clock);
-  if (const auto started = writer->start(); !started) {
+  if (const auto started = writer->begin(); !started) {
     log::error("store.start_failed").with(started.error());
     return false;
   }
@@ -71,10 +75,20 @@ void InterceptorApp::Parts::add_providers() {
                                  extra.rates, extra.shape, extra.path})
                 : "has a host that cannot be read";
     if (!problem.empty()) {
-      warn_of_config("[[provider]] " + extra.name + ' ' + problem + "; ignored");
+      provider_warnings.push_back("[[provider]] " + extra.name + ' ' + problem + "; ignored");
+      log::warn("config.warning").with("text", provider_warnings.back());
     } else {
       hosts.add(extra.host);
     }
+  }
+}
+
+void InterceptorApp::Parts::check_coverage() {
+  for (const std::string& host : hosts.names()) {
+    if (!authority->covers(host))
+      warn_of_config("the CA in " + home.ca_dir().string() + " is older than the entry of " + host +
+                     " and does not cover it, so its calls are tunnelled unmetered; halton-meter "
+                     "setup --force makes a new one");
   }
 }
 
@@ -91,12 +105,7 @@ bool InterceptorApp::Parts::prepare_tls() {
     return false;
   }
   authority = std::move(*ca);
-  for (const std::string& host : hosts.names()) {
-    if (!authority->covers(host))
-      warn_of_config("the CA in " + home.ca_dir().string() + " is older than the entry of " + host +
-                     " and does not cover it, so its calls are tunnelled unmetered; halton-meter "
-                     "setup --force makes a new one");
-  }
+  check_coverage();
   tls::OriginSideContext::Options roots;
   roots.extra_roots = loaded.config.upstream.ca_file;
   auto origin = tls::OriginSideContext::create(roots);
@@ -118,6 +127,7 @@ bool InterceptorApp::Parts::prepare_tls() {
   // Without it calls for the reserved name fail, and nothing else does.
   tls::OriginSideContext::Options ours_alone;
   ours_alone.system_roots = home.ca_cert();
+  ours_alone.resume = false;  // each test is a whole one
   if (auto verifying = tls::OriginSideContext::create(ours_alone))
     self_test_trust = std::move(*verifying);
   return true;
@@ -130,6 +140,7 @@ relay::StoreProgress InterceptorApp::Parts::progress() {
 
 bool InterceptorApp::Parts::listen() {
   const config::Config& config = loaded.config;
+  http::set_decoded_limit(decoded_bytes());
   trust = std::make_unique<relay::TrustMemory>(clock, config.intercept.trust_memory_s * 1'000'000);
   trust_file = std::make_unique<relay::TrustFile>(loop, *trust, home.refusals());
   trust_file->load();
@@ -143,13 +154,9 @@ bool InterceptorApp::Parts::listen() {
     flights_timer = std::make_unique<net::Timer>(loop, [this] { keep_flights(); });
     flights_timer->start_repeating(kAgainMs);
   }
-  relay::RelayLimits limits;
-  limits.max_sessions = most_sessions;
-  limits.hello_timeout_ms = config.intercept.hello_timeout_ms;
-  limits.handshake_timeout_ms = config.intercept.handshake_timeout_ms;
   context = std::make_unique<relay::RelayContext>(
       relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
-                          *authority, *leaves, *trust, *attributor, queue, limits,
+                          *authority, *leaves, *trust, *attributor, queue, limits(),
                           key_printer ? &*key_printer : nullptr, flights.get(), place.edge_socket});
   if (self_test_trust != nullptr) {
     self_test = std::make_unique<relay::SelfTestOrigin>(loop, *client_side, *leaves,
@@ -233,7 +240,7 @@ void InterceptorApp::Parts::open_control() {
       version, started_us, internal_port, api_port, warnings, clock, *writer, queue, *acceptor,
       *monitor, *trust, *authority, rates_card,
       [this] { loop.post([this] { departure.leave(); }); }, [this] { return departure.relieve(); },
-      [this] { return departure.leaving() || draining; }, [this] { read_rates(); }});
+      [this] { return departure.leaving() || draining; }, [this] { read_rates(); }, reload});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });
   // Both accept from the same sockets until here; from here on calls are ours.
@@ -246,20 +253,13 @@ void InterceptorApp::Parts::open_control() {
         .with(listening.error());
 }
 
-// A file with a fault changes nothing: what is in force stays.
-void InterceptorApp::Parts::read_rates() {
-  if (rates_work == nullptr) rates_work = std::make_unique<net::Work>(loop);
-  rates_work->start<pricing::UserRates>(
-      [file = home.rates()] { return pricing::load_user_rates(file); },
-      [this](pricing::UserRates rates) {
-        if (!rates.problem.empty()) {
-          log::warn("pricing.rates_kept").with("text", rates.problem);
-          return;
-        }
-        rates_card = rates.card->id();
-        writer->set_rates(std::move(rates.card));
-        log::info("pricing.rates").with("card", rates_card);
-      });
+// An edge that is there already need not find out by itself.
+void InterceptorApp::Parts::announce() {
+  if (!control->reachable()) return;
+  arrival = std::make_unique<net::ControlRequest>(loop);
+  arrival->send(place.edge_socket,
+                wire::control_request("arrived", {std::to_string(internal_port)}), kArrivalMs, 4096,
+                [](const Result<std::string>&) {});
 }
 
 InterceptorApp::InterceptorApp(const setup::ProcessFlags& flags, std::string version,
@@ -276,6 +276,7 @@ int InterceptorApp::run() {
     app.stop();
     return 1;
   }
+  app.writer->await_open();  // it went on beside the rest
   app.monitor = std::make_unique<relay::LoopMonitor>(app.loop, app.clock);
   app.heartbeat.monitor = app.monitor.get();
   app.monitor->start();
@@ -295,6 +296,7 @@ int InterceptorApp::run() {
                                                         lasting_folders(app.home, app.place),
                                                         app.queue, app.progress());
   app.ledger->start();
+  app.announce();
   app.watch_signals();
   app.departure.start();
   log::info("daemon.startup.ready")

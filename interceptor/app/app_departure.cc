@@ -14,6 +14,8 @@
 namespace hm {
 namespace {
 
+// A pair of one command has somebody waiting for its end, so the first looks are soon.
+constexpr int64_t kFirstPulseMs = 2;
 constexpr int64_t kDrainPulseMs = 50;
 constexpr int64_t kFarewellMs = 500;
 // How long the end of a process that nobody supervises may take: somebody waits for it.
@@ -62,7 +64,8 @@ void InterceptorApp::Parts::drain(int64_t limit_ms) {
       .with("relieved", departure.relieved());
   drain_until_us = clock.steady_us() + limit_ms * 1000;
   drain_timer = std::make_unique<net::Timer>(loop, [this] { drain_pulse(); });
-  drain_timer->start_repeating(kDrainPulseMs);
+  drain_pulse_ms = kFirstPulseMs;
+  drain_timer->start_once(drain_pulse_ms);
   farewell = std::make_unique<net::ControlRequest>(loop);
   if (departure.relieved()) return drain_pulse();
   acceptor->turn_away();
@@ -83,7 +86,9 @@ void InterceptorApp::Parts::drain_pulse() {
   }
   acceptor->drain(departure.relieved() ? kIdleUs : 0);
   const bool done = acceptor->sessions() == 0 && told && (ledger == nullptr || !ledger->busy());
-  if (done || clock.steady_us() >= drain_until_us) finish();
+  if (done || clock.steady_us() >= drain_until_us) return finish();
+  drain_pulse_ms = std::min(2 * drain_pulse_ms, kDrainPulseMs);
+  drain_timer->start_once(drain_pulse_ms);
 }
 
 // Whatever connection ends from now on ends in order: its rows are written before we are gone.

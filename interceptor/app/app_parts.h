@@ -16,6 +16,7 @@
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
 #include "common/net/work.h"
+#include "common/setup/config_reload.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
 #include "common/wire/host_match.h"
@@ -55,17 +56,26 @@ struct InterceptorApp::Parts {
         warnings(loaded.warnings),
         dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)),
         kept(inherited.kept),
-        departure(loop, inherited, [this](bool relieved) { stand_down(relieved); }) {}
+        departure(loop, inherited, [this](bool relieved) { stand_down(relieved); }),
+        reload(loop, home.config(), loaded,
+               [this](const std::vector<std::string>& changed,
+                      const setup::ConfigReload::Done& done) { take_up_config(changed, done); }) {}
 
   [[nodiscard]] bool prepare();
   [[nodiscard]] bool prepare_tls();
   void add_providers();
+  void check_coverage();
+  [[nodiscard]] relay::RelayLimits limits() const;
+  [[nodiscard]] uint64_t decoded_bytes() const;
+  void take_up_config(const std::vector<std::string>& changed,
+                      const setup::ConfigReload::Done& done);
   void warn_of_config(std::string text);
   [[nodiscard]] relay::StoreProgress progress();
   [[nodiscard]] bool listen();
   void keep_flights();
   void start_api();
   void open_control();
+  void announce();
   void watch_signals();
   void stand_down(bool relieved);
   void read_rates();
@@ -79,8 +89,9 @@ struct InterceptorApp::Parts {
   const std::string version;
   const Home home;
   const RunPlace place;
-  const config::Loaded loaded;
+  config::Loaded loaded;              // changed by `reload` alone, in place
   std::vector<std::string> warnings;  // those of the file and what came of them; for `status`
+  std::vector<std::string> provider_warnings;  // of [[provider]]; among the others
   const Clock& clock = system_clock();
   const int64_t started_us = system_clock().steady_us();
   net::DialOptions dial_options;
@@ -90,6 +101,7 @@ struct InterceptorApp::Parts {
   uint16_t api_port = 0;
   uint16_t edge_port = 0;  // as the edge has written it, else as configured
   int64_t drain_until_us = 0;
+  int64_t drain_pulse_ms = 0;
   bool draining = false;
   bool finishing = false;
   bool succeeds = false;  // a former process was relieved by us
@@ -110,6 +122,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<relay::SelfTestOrigin> self_test;
   setup::KeptSockets kept;
   setup::Departure departure;
+  setup::ConfigReload reload;
   std::unique_ptr<attribution::Attributor> attributor;
   std::optional<KeyPrinter> key_printer;
   std::unique_ptr<relay::TrustFile> trust_file;
@@ -119,10 +132,12 @@ struct InterceptorApp::Parts {
   std::unique_ptr<relay::LedgerCollector> ledger;
   std::unique_ptr<InterceptorFacts> facts;
   std::unique_ptr<net::ControlServer> control;
+  std::unique_ptr<net::ControlRequest> arrival;
   std::unique_ptr<net::ControlRequest> farewell;
   RelayHeartbeat heartbeat;
   std::unique_ptr<api::ApiThread> api;
   std::unique_ptr<net::Work> rates_work;
+  std::unique_ptr<net::Work> roots_work;
   std::unique_ptr<net::Work> flights_work;
   std::unique_ptr<net::Timer> flights_timer;
   std::unique_ptr<net::SignalWatch> on_term;

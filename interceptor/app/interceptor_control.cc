@@ -37,6 +37,7 @@ std::string status_answer(const InterceptorFacts& facts) {
       .add("leaving", facts.leaving() ? 1 : 0)
       .add("sessions", static_cast<int64_t>(facts.acceptor.sessions()))
       .add("store.queue", writer.queue_depth.load())
+      .add("store.unsafe", facts.queue.accepted() - writer.rows_safe.load())
       .add("store.last_commit", writer.last_commit_us.load())
       .add("store.rows_written", writer.rows_written.load())
       .add("store.healthy", writer.healthy.load() ? 1 : 0)
@@ -63,6 +64,7 @@ std::string status_answer(const InterceptorFacts& facts) {
                                   {"until", iso8601_utc(refusal.until_us)}}));
   }
   for (const std::string& warning : facts.warnings) status.add("config.warning", warning);
+  for (const std::string& warning : facts.reload.left_open()) status.add("config.warning", warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
   return status.text();
 }
@@ -92,15 +94,12 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
   if (verb == "reload") {
     facts.read_rates();
     facts.trust.forget_all();  // the usual reason to ask: a client was mended
-    return wire::ControlAnswer()
-        .add("ok", 1)
-        .add("note",
-             "refusals forgotten, rates.toml is read again; config.toml is read at start only")
-        .text();
+    return wire::answer_reload(facts.reload.begin());
   }
+  if (verb == "reload-result") return wire::answer_fields(facts.reload.outcome());
   return wire::ControlAnswer::error(
       "unknown request \"" + verb +
-      "\"; known: ping status doctor counters log-level drain relieve rates reload");
+      "\"; known: ping status doctor counters log-level drain relieve rates reload reload-result");
 }
 
 }  // namespace hm

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/setup/config_reload.h"
 #include "interceptor/relay/acceptor.h"
 #include "interceptor/relay/loop_monitor.h"
 #include "interceptor/relay/trust_memory.h"
@@ -32,6 +33,7 @@ struct InterceptorFacts {
   std::function<bool()> relieve;  // a successor takes over, if we are leaving
   std::function<bool()> leaving;
   std::function<void()> read_rates;  // begins to read rates.toml again; elsewhere, for it blocks
+  setup::ConfigReload& reload;
 };
 
 [[nodiscard]] std::string answer_control(const InterceptorFacts& facts, std::string_view line);

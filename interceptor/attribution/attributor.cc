@@ -23,6 +23,14 @@ constexpr auto kBudget = std::chrono::milliseconds(1000);
 constexpr int64_t kCacheLifeUs = 2'000'000;  // a branch may be changed under a running agent
 constexpr size_t kCacheSize = 128;
 
+// Working folders come without symbolic links; home has to look the same.
+TagConfig with_real_home(TagConfig config) {
+  std::error_code error;
+  const auto home = std::filesystem::weakly_canonical(config.home, error);
+  if (!error && !config.home.empty()) config.home = home;
+  return config;
+}
+
 }  // namespace
 
 // Used by several pool threads at once.
@@ -34,12 +42,7 @@ struct Attributor::Shared {
     Attribution result;
   };
 
-  explicit Shared(TagConfig with) : config(std::move(with)) {
-    // Working folders come without symbolic links; home has to look the same.
-    std::error_code error;
-    const auto home = std::filesystem::weakly_canonical(config.home, error);
-    if (!error && !config.home.empty()) config.home = home;
-  }
+  explicit Shared(TagConfig with) : config(std::move(with)) {}
 
   [[nodiscard]] Attribution find(uint16_t client_port, uint16_t our_port) {
     const auto owner = owners.find(client_port, our_port, kBudget);
@@ -96,9 +99,16 @@ struct Attributor::Lookup {
 };
 
 Attributor::Attributor(net::Loop& loop, TagConfig config)
-    : loop_(loop), shared_(std::make_shared<Shared>(std::move(config))) {}
+    : loop_(loop), shared_(std::make_shared<Shared>(with_real_home(std::move(config)))) {}
 
 Attributor::~Attributor() = default;
+
+void Attributor::set_default_project(std::string slug) {
+  TagConfig config = shared_->config;
+  if (config.default_project == slug) return;
+  config.default_project = std::move(slug);
+  shared_ = std::make_shared<Shared>(std::move(config));  // lookups under way end with the old one
+}
 
 void Attributor::look_up(uint16_t client_port, uint16_t our_port,
                          std::function<void(Attribution)> done) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <string>
 
 #include "interceptor/attribution/tiers.h"
 #include "interceptor/call_record.h"
@@ -31,6 +32,9 @@ class Attributor {
   // called once, on the loop, with the default when nobody can be found ("attribution.failed");
   // when there are too many lookups, before look_up() returns.
   void look_up(uint16_t client_port, uint16_t our_port, std::function<void(Attribution)> done);
+
+  // From the next lookup on.
+  void set_default_project(std::string slug);
 
   [[nodiscard]] size_t under_way() const { return lookups_.size(); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace hm::http {
 namespace {
 
 constexpr size_t kMaxCodings = 4;
+
+std::atomic<uint64_t> decoded_limit_bytes{64 * 1024 * 1024};
 
 Result<std::unique_ptr<DecoderStage>> make_stage(std::string_view coding,
                                                  const DecoderLimits& limits) {
@@ -32,6 +35,14 @@ Result<std::unique_ptr<DecoderStage>> make_stage(std::string_view coding,
 }
 
 }  // namespace
+
+uint64_t decoded_limit() {
+  return decoded_limit_bytes.load(std::memory_order_relaxed);
+}
+
+void set_decoded_limit(uint64_t bytes) {
+  decoded_limit_bytes.store(bytes, std::memory_order_relaxed);
+}
 
 struct Decoder::Parts final {
   // What comes out of stage `index`: counted, then given to the stage before it in the list, or to

@@ -21,9 +21,13 @@
 
 namespace hm::http {
 
+// How much of one body is decoded, as configured ([intercept] decoded_limit_mib). Any thread; what
+// has begun keeps the limit that it had.
+[[nodiscard]] uint64_t decoded_limit();
+void set_decoded_limit(uint64_t bytes);
+
 struct DecoderLimits {
-  uint64_t max_output =
-      64 * 1024 * 1024;  // decoded bytes; the last coding undone, and each between
+  uint64_t max_output = decoded_limit();  // the last coding undone, and each between
   // A bomb is told by its ratio, not looked at below `ratio_floor` bytes of output. Identity is
   // exempt.
   uint64_t max_ratio = 250;

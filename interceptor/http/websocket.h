@@ -19,6 +19,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "interceptor/http/decoder.h"
 #include "interceptor/http/exchange.h"
 
 namespace hm::http {
@@ -37,7 +38,7 @@ struct WebSocketTerms {
 
 struct WebSocketLimits {
   // Of one compressed message. What comes uncompressed costs no more than its own bytes.
-  uint64_t max_inflated = 64 * 1024 * 1024;
+  uint64_t max_inflated = decoded_limit();
   // A bomb is told by its ratio, not looked at below `ratio_floor` bytes.
   uint64_t max_ratio = 250;
   uint64_t ratio_floor = 1024 * 1024;

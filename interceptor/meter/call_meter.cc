@@ -77,7 +77,7 @@ void CallMeter::response_body(Bytes body) {
 
 CallRecord CallMeter::make_record() {
   CallRecord record = base_;
-  record.id = random_uuid();
+  record.id = ordered_uuid();
   record.call_id = facts_.call_id;
   record.host = facts_.host;
   record.transport = facts_.transport;

@@ -77,6 +77,11 @@ std::string ProviderRegistry::add(const FurtherHost& further) {
   return {};
 }
 
+void ProviderRegistry::retire_added() {
+  for (auto& entry : entries_) retired_.push_back(std::move(entry));
+  entries_.clear();
+}
+
 const Provider* ProviderRegistry::find(std::string_view host, uint16_t port) const {
   for (const auto& entry : entries_)
     if (entry->host == host && entry->port == port) return &entry->provider;

@@ -1,6 +1,6 @@
 // Which provider stands behind a host: the built-in ones and those that the configuration adds.
-// Filled once at start; afterwards it is only read, from any thread, and its Providers live as long
-// as it does.
+// Changed by `reload` alone. Its Providers live as long as it does, also those of hosts that are no
+// longer configured: calls to them may be under way, and records show their names. One thread.
 #pragma once
 
 #include <cstdint>
@@ -36,12 +36,16 @@ class ProviderRegistry {
   // added, else why not, as the second half of a sentence.
   [[nodiscard]] std::string add(const FurtherHost& further);
 
+  // From here on only built-in hosts are found, until others are added.
+  void retire_added();
+
   // Lower-case host; built-in ones on every port. Null for hosts that are not metered.
   [[nodiscard]] const Provider* find(std::string_view host, uint16_t port) const;
 
  private:
   struct Entry;
   std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::unique_ptr<Entry>> retired_;
 };
 
 }  // namespace hm::meter

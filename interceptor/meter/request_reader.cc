@@ -72,8 +72,7 @@ std::string session_in(std::string_view user_id) {
 }  // namespace
 
 RequestReader::RequestReader(const http::RequestHead& head) : skim_(kPaths, *this) {
-  http::DecoderLimits limits;
-  limits.max_output = kMaxDecoded;
+  const http::DecoderLimits limits;
   auto decoder = http::Decoder::create(head.header("content-encoding"), limits, *this);
   if (decoder) {
     decoder_ = std::move(*decoder);

@@ -25,8 +25,6 @@ struct RequestFacts {
 
 class RequestReader final : private http::DecodedSink, private SkimEvents {
  public:
-  static constexpr uint64_t kMaxDecoded = 64 * 1024 * 1024;
-
   explicit RequestReader(const http::RequestHead& head);
 
   void feed(Bytes body);

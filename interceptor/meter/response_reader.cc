@@ -33,8 +33,7 @@ ResponseReader::ResponseReader(const http::ResponseHead& head, bool lines, Shape
       on_record_(std::move(on_record)),
       skim_(shape.fields(), *this, TopArray::elements),
       sse_(*this) {
-  http::DecoderLimits limits;
-  limits.max_output = kMaxDecoded;
+  const http::DecoderLimits limits;
   auto decoder = http::Decoder::create(head.header("content-encoding"), limits, *this);
   if (decoder) {
     decoder_ = std::move(*decoder);

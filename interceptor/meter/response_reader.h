@@ -1,7 +1,7 @@
 // One response body on its way to a shape: content coding, then framing by the response's content
 // type (event stream, JSON, JSON array over time, JSON Lines), then the skimmer. What was asked for
 // does not matter here, only what came (`providers.md` 1.1 `stream`). Nothing is stored but the
-// shape's fields; decoded bytes are bounded by kMaxDecoded, then it stops looking.
+// shape's fields; decoded bytes are bounded (DecoderLimits), then it stops looking.
 #pragma once
 
 #include <functional>
@@ -21,8 +21,6 @@ class ResponseReader final : private http::DecodedSink,
                              private http::SseEvents,
                              private SkimEvents {
  public:
-  static constexpr uint64_t kMaxDecoded = 64 * 1024 * 1024;
-
   // `on_record` is told when a document made a record of its own (batch lines). All references must
   // outlive the reader.
   ResponseReader(const http::ResponseHead& head, bool lines, Shape& shape, Draft& draft,

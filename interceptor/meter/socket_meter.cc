@@ -383,7 +383,7 @@ void SocketMeter::push_left_extras() {
 
 CallRecord SocketMeter::make_record(const Turn& turn) const {
   CallRecord record = base_;
-  record.id = random_uuid();
+  record.id = ordered_uuid();
   record.call_id = facts_.call_id;
   record.host = facts_.host;
   record.geo = region_of(facts_.host);

@@ -12,6 +12,9 @@
 namespace hm::relay {
 namespace {
 
+// A fraction of what the edge waits for a sign of life (300 ms).
+constexpr int64_t kInterimMs = 20;
+
 std::string_view processing() {
   static const std::string head = wire::processing_head(::getpid());
   return head;
@@ -120,7 +123,9 @@ void Session::take_ask(const wire::ConnectHead& head) {
     their_door = wire::parse_port(head.header(wire::kEdgePortHeader)).value_or(our_port_);
   }
   provider_ = context_.providers.find(head.host, head.port);
-  if (!client_.send(as_bytes(processing()))) return;
+  // The origin's connection may be there before the edge had to be told that we are at it: then it
+  // hears both with one message.
+  deadline_.start_once(kInterimMs);
   if (provider_ != nullptr && !context_.authority.covers(head.host)) {
     provider_ = nullptr;
     miss_reason_ = "ca_does_not_cover";
@@ -140,11 +145,14 @@ void Session::take_ask(const wire::ConnectHead& head) {
 }
 
 void Session::answer_knock() {
-  if (!client_.send(as_bytes(processing()))) return;
-  const std::string_view answer =
-      owner_.metering() ? wire::connected_reply() : wire::unavailable_reply();
-  static_cast<void>(client_.send(as_bytes(answer)));
+  static_cast<void>(
+      answer_ask(owner_.metering() ? wire::connected_reply() : wire::unavailable_reply()));
   apply(Event::bad_ask);
+}
+
+bool Session::answer_ask(std::string_view reply) {
+  if (std::exchange(interim_sent_, true)) return client_.send(as_bytes(reply));
+  return client_.send(as_bytes(std::string(processing()).append(reply)));
 }
 
 void Session::refuse() {
@@ -153,13 +161,13 @@ void Session::refuse() {
   const bool may_speak = client_.open() && ready_us_ == 0 && !client_answered_;
   if (may_speak && dial_error_.code == Code::exhausted) {
     // Our own shortage is not the origin's: the edge goes raw, and counts the miss.
-    static_cast<void>(client_.send(as_bytes(wire::unavailable_reply())));
+    static_cast<void>(answer_ask(wire::unavailable_reply()));
   } else {
     record_miss("origin_unreachable", miss_detail_);
     const bool wants_password = net::proxy_status(dial_error_) == 407;
     if (may_speak)
-      static_cast<void>(client_.send(
-          as_bytes(wants_password ? wire::proxy_auth_reply() : wire::bad_gateway_reply())));
+      static_cast<void>(
+          answer_ask(wants_password ? wire::proxy_auth_reply() : wire::bad_gateway_reply()));
   }
   miss_reason_ = nullptr;
   finish();
@@ -207,6 +215,11 @@ void Session::on_timeout() {
   switch (machine_.state()) {
     case State::reading_ask:
       return apply(Event::bad_ask);
+    case State::dialing:
+    case State::dialing_raw:
+      if (!std::exchange(interim_sent_, true))
+        static_cast<void>(client_.send(as_bytes(processing())));
+      return;
     case State::awaiting_hello:
       return doubt("hello_timeout");
     case State::shaking_origin:

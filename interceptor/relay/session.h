@@ -74,6 +74,7 @@ class Session final : private Side::Owner, private RecordSink {
   void read_ask(Bytes bytes);
   void take_ask(const wire::ConnectHead& head);
   void answer_knock();
+  [[nodiscard]] bool answer_ask(std::string_view reply);
   void dial();
   void redial();
   void on_dialled(Result<net::TcpSocket> socket);
@@ -134,6 +135,7 @@ class Session final : private Side::Owner, private RecordSink {
   bool attributed_ = false;
   bool turned_away_ = false;
   bool client_answered_ = false;  // the 200 went out
+  bool interim_sent_ = false;     // the 102 before it
   FlightLog::Entry flight_ = FlightLog::kNone;
   int64_t pushed_ = 0;               // rows of this connection
   std::vector<CallRecord> waiting_;  // bounded; beyond it rows go with what is known

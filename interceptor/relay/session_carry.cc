@@ -24,7 +24,8 @@ void Session::begin_relay() {
       .with("host", facts_.host)
       .with("call", facts_.call_id)
       .with("alpn", origin_.engine().alpn())
-      .with("tls", origin_.engine().version());
+      .with("tls", origin_.engine().version())
+      .with("resumed", origin_.engine().resumed());
   client_.resume(net::PauseReason::handshake);
   origin_.resume(net::PauseReason::handshake);
   origin_.release_plaintext();
@@ -44,7 +45,7 @@ void Session::splice() {
   }
   if (!client_answered_) {
     client_answered_ = true;
-    if (!client_.send(as_bytes(wire::connected_reply()))) return;
+    if (!answer_ask(wire::connected_reply())) return;
   }
   origin_.start_reading();
   client_.resume(net::PauseReason::handshake);

@@ -19,7 +19,8 @@ constexpr int64_t kHangUpWindowUs = 2'000'000;
 }  // namespace
 
 void Session::await_hello() {
-  if (!client_.send(as_bytes(wire::connected_reply()))) return;
+  deadline_.stop();
+  if (!answer_ask(wire::connected_reply())) return;
   client_answered_ = true;
   client_.start_tls(tls::Engine::towards_client(context_.client_side));
   origin_.start_reading();

@@ -9,6 +9,34 @@ namespace {
 // What is fetched at most from a peer that broke under our write (TcpStream::read_rest).
 constexpr size_t kMaxSalvage = 1024 * 1024;
 
+// Where plaintext is while its owner looks at it: one for all connections of the thread. A side
+// that is salvaged while another one's plaintext is being handed on has a buffer of its own.
+class PlainBuffer {
+ public:
+  PlainBuffer() : shared_(!std::exchange(taken(), true)) {
+    static thread_local const auto common = std::make_unique<Block>();
+    if (!shared_) own_ = std::make_unique<Block>();
+    bytes_ = shared_ ? *common : *own_;
+  }
+  ~PlainBuffer() {
+    if (shared_) taken() = false;
+  }
+  PlainBuffer(const PlainBuffer&) = delete;
+  PlainBuffer& operator=(const PlainBuffer&) = delete;
+  [[nodiscard]] MutBytes bytes() const { return bytes_; }
+
+ private:
+  using Block = std::array<uint8_t, net::TcpStream::kReadSize>;
+  static bool& taken() {
+    static thread_local bool flag = false;
+    return flag;
+  }
+
+  const bool shared_;
+  std::unique_ptr<Block> own_;
+  MutBytes bytes_;
+};
+
 }  // namespace
 
 void Side::adopt(net::TcpSocket socket) {
@@ -128,14 +156,19 @@ void Side::on_read(net::TcpStream&, Bytes bytes) {
   read_plaintext();
 }
 
+// All records that are there go to the owner as one piece: it is encrypted once and written with
+// one system call, where the peer sent many small ones since we last looked.
 void Side::read_plaintext() {
-  std::array<uint8_t, 16 * 1024> buffer;
+  const PlainBuffer buffer;
   while ((stream_.open() || salvaging_) && engine_ != nullptr && !held_) {
     size_t count = 0;
-    switch (engine_->read(buffer, count)) {
+    const tls::Engine::Read last = fill(buffer.bytes(), count);
+    if (count > 0) owner_.on_side_plaintext(*this, buffer.bytes().first(count));
+    if (last == tls::Engine::Read::bytes) continue;
+    // The owner may have closed us, or gone back to plain.
+    if (count > 0 && ((!stream_.open() && !salvaging_) || engine_ == nullptr)) return;
+    switch (last) {
       case tls::Engine::Read::bytes:
-        owner_.on_side_plaintext(*this, Bytes(buffer.data(), count));
-        break;
       case tls::Engine::Read::wants_bytes:
         if (!salvaging_) flush();  // answers to KeyUpdate and the like
         return;
@@ -151,6 +184,17 @@ void Side::read_plaintext() {
       }
     }
   }
+}
+
+// What the engine can give, up to the size of `out`. `bytes`: there may be more.
+tls::Engine::Read Side::fill(MutBytes out, size_t& count) {
+  while (count < out.size()) {
+    size_t got = 0;
+    const tls::Engine::Read result = engine_->read(out.subspan(count), got);
+    if (result != tls::Engine::Read::bytes) return result;
+    count += got;
+  }
+  return tls::Engine::Read::bytes;
 }
 
 void Side::on_eof(net::TcpStream&) {

@@ -88,6 +88,7 @@ class Side final : private net::TcpStream::Owner {
   void on_broken(net::TcpStream& stream, Error error) override;
 
   void read_plaintext();
+  tls::Engine::Read fill(MutBytes out, size_t& count);
   // Moves the engine's ciphertext to the stream. False when the stream broke.
   bool flush();
   void fail_with(Error error);

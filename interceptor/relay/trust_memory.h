@@ -51,6 +51,7 @@ class TrustMemory {
   void name_client(const std::string& host, const std::string& shape, const std::string& client,
                    int64_t pid);
   [[nodiscard]] bool ever_trusted(const std::string& host, const std::string& shape) const;
+  void keep_for(int64_t keep_us) { keep_us_ = keep_us; }  // refusals from now on
   void forget_all();  // `reload`, after the user mended the client's environment
 
   // The refusals in force as text, one a line, so that a restart of ours does not cost every such

@@ -1,5 +1,6 @@
 #include "interceptor/store/batch_writer.h"
 
+#include <malloc.h>
 #include <sqlite3.h>
 #include <sys/statvfs.h>
 
@@ -101,11 +102,17 @@ Result<void> BatchWriter::explained(Error error) {
   return std::unexpected(error);
 }
 
+void BatchWriter::rest() const {
+  if (db_ != nullptr) sqlite3_db_release_memory(db_->getHandle());  // the cache of pages
+  malloc_trim(0);
+}
+
 Result<void> BatchWriter::write(const QueuedRows& rows, const Card& card) {
   Part part{0, 0, 0, 0};
   while (true) {
-    part.calls = std::min(rows.calls.size() - part.first_call, options_.batch_rows);
-    part.misses = std::min(rows.misses.size() - part.first_miss, options_.batch_rows - part.calls);
+    part.calls = std::min(rows.calls.size() - part.first_call, options_.transaction_rows);
+    part.misses =
+        std::min(rows.misses.size() - part.first_miss, options_.transaction_rows - part.calls);
     if (part.calls + part.misses == 0) return {};
     if (auto opened = open(card); !opened) return opened;
     const int64_t started_us = clock_.steady_us();
@@ -124,6 +131,7 @@ Result<void> BatchWriter::write(const QueuedRows& rows, const Card& card) {
 Result<void> BatchWriter::write_part(const QueuedRows& rows, const Part& part, const Card& card) {
   try {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
+    rows_->begin();
     note_card(card);
     for (size_t i = 0; i < part.calls; ++i) rows_->write(rows.calls[part.first_call + i], *card);
     for (size_t i = 0; i < part.misses; ++i) rows_->write(rows.misses[part.first_miss + i]);

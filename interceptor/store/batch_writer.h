@@ -24,10 +24,13 @@ class BatchWriter {
   BatchWriter(const WriterOptions& options, const Clock& clock);
 
   [[nodiscard]] Result<void> open(const Card& card);
-  // All of them, in transactions of options.batch_rows. After a failure some may be in: rows that
-  // are given again are told by their names. A row that breaks a rule of the schema becomes a miss.
+  // All of them, in transactions of options.transaction_rows. After a failure some may be in: rows
+  // that are given again are told by their names. A row that breaks a rule of the schema becomes a
+  // miss.
   [[nodiscard]] Result<void> write(const QueuedRows& rows, const Card& card);
   void close();
+  // Nothing came for a while: what was used for speed alone goes back to the system.
+  void rest() const;
 
   // What happened to the file since the last call, for people; empty: nothing.
   [[nodiscard]] std::string take_notice() { return std::exchange(notice_, {}); }

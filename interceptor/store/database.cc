@@ -89,8 +89,11 @@ std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
   // Before the first table: afterwards nobody could be reading in another mode.
   db->exec("PRAGMA journal_mode = WAL");
   db->exec("PRAGMA synchronous = NORMAL");
-  db->exec("PRAGMA foreign_keys = ON");
+  // What a row refers to is written with it, in the same transaction; RowWriter sees to projects.
+  db->exec("PRAGMA foreign_keys = OFF");
   db->exec("PRAGMA journal_size_limit = 16777216");
+  // Pages that many batches change go into the file once for all of them.
+  db->exec("PRAGMA wal_autocheckpoint = 4000");
   SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
   db->exec("PRAGMA application_id = " + std::to_string(kApplicationId));
   migrate(*db, clock);

@@ -1,14 +1,21 @@
 #include "interceptor/store/database_thread.h"
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
+#include "common/base/background.h"
 #include "common/base/log.h"
 #include "interceptor/store/batch_writer.h"
 #include "interceptor/store/writer.h"
 
 namespace hm::store {
+namespace {
+
+constexpr std::chrono::milliseconds kRestAfter{500};
+
+}  // namespace
 
 struct DatabaseThread::Thread {
   Thread(const WriterOptions& options_in, const Clock& clock_in)
@@ -39,7 +46,7 @@ Result<int64_t> DatabaseThread::Thread::drain(Spool& spool, const Card& card,
                                               const std::function<bool()>& stopping) {
   int64_t rows = 0;
   while (!spool.given_up()) {
-    const auto chunk = spool.read(options.batch_rows);
+    const auto chunk = spool.read(options.transaction_rows);
     if (!chunk || chunk->damaged) {  // not to be read: it must not keep the others waiting
       if (auto told = writer.write(damage_of(spool), card); !told)
         return std::unexpected(told.error());
@@ -91,7 +98,10 @@ DatabaseThread::~DatabaseThread() {
 
 Result<void> DatabaseThread::start() {
   try {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+      never_interrupt_others();
+      run();
+    });
   } catch (const std::system_error& error) {
     return fail(Code::exhausted, "store.database.thread", error.code().value());
   }
@@ -107,12 +117,12 @@ void DatabaseThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void DatabaseThread::write(std::shared_ptr<const QueuedRows> rows) {
-  give({std::move(rows), {}});
+void DatabaseThread::write(Batches batches) {
+  give({std::move(batches), {}});
 }
 
 void DatabaseThread::replay(std::vector<std::shared_ptr<Spool>> spools) {
-  give({nullptr, std::move(spools)});
+  give({{}, std::move(spools)});
 }
 
 void DatabaseThread::give(Job job) {
@@ -140,25 +150,37 @@ void DatabaseThread::run() {
     const std::lock_guard lock(mutex_);
     return stopping_;
   };
+  bool rested = true;
   while (true) {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || job_; });
+      const auto asked = [this] { return stopping_ || job_; };
+      if (!rested && !changed_.wait_for(lock, kRestAfter, asked)) {
+        rested = true;
+        lock.unlock();
+        thread.writer.rest();
+        continue;
+      }
+      changed_.wait(lock, asked);
       if (stopping_) return;
       job = *std::exchange(job_, std::nullopt);
       working_ = true;
     }
     Outcome outcome;
     const Card card = card_();
-    if (job.rows != nullptr) {
-      outcome.result = thread.writer.write(*job.rows, card);
-      if (outcome.result) outcome.rows = static_cast<int64_t>(job.rows->rows());
+    if (!job.batches.empty()) {
+      for (const auto& batch : job.batches) {
+        outcome.result = thread.writer.write(*batch, card);
+        if (!outcome.result) break;
+        outcome.rows += static_cast<int64_t>(batch->rows());
+      }
     } else if (auto replayed = thread.replay(job, card, stopping)) {
       outcome.rows = *replayed;
     } else {
       outcome.result = std::unexpected(replayed.error());
     }
+    rested = rested && outcome.rows == 0;
     outcome.notice = thread.writer.take_notice();
     {
       const std::lock_guard lock(mutex_);

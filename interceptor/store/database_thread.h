@@ -1,5 +1,5 @@
 // The thread that waits for SQLite, so that nobody else has to: a lock, a slow disk, a checkpoint.
-// One job at a time: write a batch, or empty spool files into the database. Its owner is one
+// One job at a time: write batches, or empty spool files into the database. Its owner is one
 // thread, the writer's. Inside this folder only.
 #pragma once
 
@@ -26,6 +26,7 @@ struct WriterOptions;
 class DatabaseThread {
  public:
   using Card = std::shared_ptr<const pricing::RateCard>;
+  using Batches = std::vector<std::shared_ptr<const QueuedRows>>;
   using Deadline = std::chrono::steady_clock::time_point;
 
   struct Outcome {
@@ -44,7 +45,7 @@ class DatabaseThread {
   void stop();  // after the transaction under way
 
   // Only when idle.
-  void write(std::shared_ptr<const QueuedRows> rows);
+  void write(Batches batches);
   // The files of dead processes first, then these, until all are empty or one row cannot be
   // written.
   void replay(std::vector<std::shared_ptr<Spool>> spools);
@@ -55,7 +56,7 @@ class DatabaseThread {
 
  private:
   struct Job {
-    std::shared_ptr<const QueuedRows> rows;  // null: replay
+    Batches batches;  // none: replay
     std::vector<std::shared_ptr<Spool>> spools;
   };
   struct Thread;  // what the thread itself works with

@@ -86,7 +86,7 @@ bool RecordQueue::push(MissRecord&& record) noexcept {
 }
 
 template <class Record>
-bool RecordQueue::push_to(std::vector<Record>& list, Record&& record) noexcept {
+bool RecordQueue::push_to(std::deque<Record>& list, Record&& record) noexcept {
   static Counter& dropped = counters::get("store.dropped");
   const size_t bytes = size_of(record);
   const bool comes_again = is_named(record);

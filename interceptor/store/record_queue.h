@@ -7,8 +7,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <mutex>
-#include <vector>
 
 #include "interceptor/call_record.h"
 
@@ -20,8 +20,8 @@ struct QueueLimits {
 };
 
 struct QueuedRows {
-  std::vector<CallRecord> calls;
-  std::vector<MissRecord> misses;
+  std::deque<CallRecord> calls;  // a record is large: it stays where it was put
+  std::deque<MissRecord> misses;
   int64_t dropped = 0;  // since the last take
 
   [[nodiscard]] size_t rows() const { return calls.size() + misses.size(); }
@@ -52,7 +52,7 @@ class RecordQueue final : public RecordSink {
 
  private:
   template <class Record>
-  bool push_to(std::vector<Record>& list, Record&& record) noexcept;
+  bool push_to(std::deque<Record>& list, Record&& record) noexcept;
 
   const QueueLimits limits_;
   mutable std::mutex mutex_;

@@ -33,7 +33,8 @@ inline std::optional<int64_t> millicents_of(const pricing::PriceResult& price) {
 }
 
 // visit.kept(name, value): stays when the same response is seen again. visit.fresh: is replaced.
-// visit.kept_text, fresh_text: an empty string is null.
+// visit.kept_text, fresh_text: an empty string is null. What is given as an lvalue lives as long as
+// the record, the price and the project's id.
 template <class Visitor>
 void visit_columns(Visitor& visit, const CallRecord& r, const pricing::PriceResult& price,
                    const std::string& project_id) {

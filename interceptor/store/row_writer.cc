@@ -7,61 +7,15 @@
 
 #include "common/base/log.h"
 #include "common/base/random_id.h"
-#include "common/base/utf8.h"
 #include "interceptor/pricing/price.h"
 #include "interceptor/store/request_columns.h"
+#include "interceptor/store/statement_use.h"
 #include "interceptor/store/timestamp.h"
 
 namespace hm::store {
 namespace {
 
 constexpr size_t kMaxKnownProjects = 1024;
-
-// One use of a prepared statement: parameters in order, reset at the end, also after a throw.
-class Use {
- public:
-  explicit Use(SQLite::Statement& statement) : statement_(statement) {}
-  ~Use() { statement_.tryReset(); }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-
-  Use& operator<<(int64_t value) {
-    statement_.bind(next_++, value);
-    return *this;
-  }
-  Use& operator<<(const std::string& value) {
-    if (is_clean_text(value))
-      statement_.bind(next_++, value);
-    else
-      statement_.bind(next_++, clean_text(value));
-    return *this;
-  }
-  Use& operator<<(const std::optional<int64_t>& value) { return maybe(value); }
-  Use& operator<<(const std::optional<double>& value) { return maybe(value); }
-  Use& text(const std::string& value) {
-    if (value.empty()) {
-      statement_.bind(next_++);
-      return *this;
-    }
-    return *this << value;
-  }
-  void run() { statement_.exec(); }
-  bool step() { return statement_.executeStep(); }
-  SQLite::Column column(int index) { return statement_.getColumn(index); }
-
- private:
-  template <class T>
-  Use& maybe(const std::optional<T>& value) {
-    if (value)
-      statement_.bind(next_++, *value);
-    else
-      statement_.bind(next_++);
-    return *this;
-  }
-
-  SQLite::Statement& statement_;
-  int next_ = 1;
-};
 
 // Visitors of visit_columns().
 struct InsertSql {
@@ -110,8 +64,12 @@ struct BindAll {
   void fresh(const char*, const T& value) {
     use << value;
   }
-  void kept_text(const char*, const std::string& value) { use.text(value); }
-  void fresh_text(const char*, const std::string& value) { use.text(value); }
+  void kept(const char*, const std::string& value) { use.lasting(value); }
+  void fresh(const char*, const std::string& value) { use.lasting(value); }
+  void kept(const char*, std::string&& value) { use << value; }
+  void fresh(const char*, std::string&& value) { use << value; }
+  void kept_text(const char*, const std::string& value) { use.lasting_text(value); }
+  void fresh_text(const char*, const std::string& value) { use.lasting_text(value); }
 };
 
 struct BindFresh {
@@ -163,6 +121,7 @@ struct RowWriter::Statements {
   explicit Statements(SQLite::Database& db)
       : insert(db, insert_sql()),
         update(db, update_sql()),
+        version(db, "PRAGMA data_version"),
         same_response(db,
                       "SELECT id, requested_at, tokens_complete, cache_lifetime FROM requests "
                       "WHERE provider = ? AND response_id = ? ORDER BY requested_at LIMIT 1"),
@@ -212,8 +171,8 @@ struct RowWriter::Statements {
                      "DELETE FROM misses WHERE call_id = ? AND reason = 'interceptor_lost' "
                      "AND (count <= 0 OR source LIKE 'edge-%')") {}
 
-  SQLite::Statement insert, update, same_response, find_project, add_project, extra, tool, part,
-      limit, iteration, line, flag, miss, rows_of_call, other_word, forget_edge, one_less,
+  SQLite::Statement insert, update, version, same_response, find_project, add_project, extra, tool,
+      part, limit, iteration, line, flag, miss, rows_of_call, other_word, forget_edge, one_less,
       forget_found;
 };
 
@@ -221,6 +180,13 @@ RowWriter::RowWriter(SQLite::Database& db)
     : db_(db), statements_(std::make_unique<Statements>(db)) {}
 
 RowWriter::~RowWriter() = default;
+
+void RowWriter::begin() {
+  Use version(statements_->version);
+  const int64_t now = version.step() ? version.column(0).getInt64() : -1;
+  if (now != seen_version_) projects_.clear();
+  seen_version_ = now;
+}
 
 void RowWriter::forget() {
   projects_.clear();

@@ -32,6 +32,8 @@ class RowWriter {
   // The card into pricing_rates, once per card.
   void write_rates(const pricing::RateCard& card);
 
+  // At the beginning of a transaction: another program may have removed what is known.
+  void begin();
   // After a rollback: what was learned inside the transaction is not so.
   void forget();
 
@@ -48,6 +50,7 @@ class RowWriter {
   SQLite::Database& db_;
   std::unique_ptr<Statements> statements_;
   std::map<std::string, std::string> projects_;  // slug to id; at most kMaxKnownProjects
+  int64_t seen_version_ = -1;                    // of the database, as others change it
 };
 
 }  // namespace hm::store

@@ -291,9 +291,14 @@ Result<Spool::Chunk> Spool::read_from(int64_t from, int64_t to, uint64_t generat
 }
 
 void Spool::advance(const Chunk& chunk) {
+  advance(chunk.end, chunk.rows.rows());
+}
+
+void Spool::advance(int64_t end, size_t rows) {
   const std::lock_guard lock(mutex_);
-  read_at_ = chunk.end;
-  rows_ -= static_cast<int64_t>(chunk.rows.rows());
+  if (given_up_) return;
+  read_at_ = end;
+  rows_ -= static_cast<int64_t>(rows);
   if (ours_ && read_at_ == write_at_) {
     begin_anew();
   } else if (has_head_) {
@@ -314,6 +319,11 @@ void Spool::begin_anew() {
 bool Spool::empty() const {
   const std::lock_guard lock(mutex_);
   return read_at_ == write_at_;
+}
+
+int64_t Spool::end() const {
+  const std::lock_guard lock(mutex_);
+  return write_at_;
 }
 
 int64_t Spool::rows() const {

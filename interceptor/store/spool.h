@@ -6,7 +6,7 @@
 // 256 MiB at most. Each row has a length and a checksum. How far the rows are in the database is
 // noted in the head; a crash in between makes rows come twice, which their ids tell.
 //
-// append() in one thread, everything else in one other.
+// append() in one thread, everything else in one other, or at another time.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +52,9 @@ class Spool {
   // The oldest rows, `most` at most; none: the end.
   [[nodiscard]] Result<Chunk> read(size_t most);
   void advance(const Chunk& chunk);  // they are in the database
+  // The same of rows that the caller has kept as well: the oldest ones, up to there.
+  void advance(int64_t end, size_t rows);
+  [[nodiscard]] int64_t end() const;  // behind the last row
 
   [[nodiscard]] bool empty() const;
   [[nodiscard]] int64_t rows() const;  // of our own file

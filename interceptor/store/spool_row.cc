@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <concepts>
+#include <deque>
 #include <optional>
 #include <utility>
 
@@ -154,7 +155,7 @@ std::string encoded(char kind, const Record& record) {
 }
 
 template <class Record>
-bool decoded(std::string_view payload, std::vector<Record>& out) {
+bool decoded(std::string_view payload, std::deque<Record>& out) {
   In archive(payload);
   Record record;
   fields(archive, record);

@@ -9,11 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/background.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/random_id.h"
 #include "interceptor/store/database_thread.h"
+#include "interceptor/store/held_rows.h"
 #include "interceptor/store/spool.h"
+#include "interceptor/store/writer_status.h"
 
 namespace hm::store {
 namespace {
@@ -22,67 +25,14 @@ using Steady = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kIdleWait{1000};
-constexpr milliseconds kWatch{20};  // how often a job that takes long is looked at
+constexpr milliseconds kWatch{20};   // how often a job that takes long is looked at
+constexpr milliseconds kGather{10};  // of rows that come while one does
+constexpr size_t kMostHeld = 16'384;
 constexpr milliseconds kFirstOpen{500};
 constexpr std::chrono::seconds kSlow{2};
 constexpr std::chrono::seconds kRepeatComplaint{60};
 
-StoreState state_for(Code code) {
-  switch (code) {
-    case Code::busy:
-      return StoreState::locked;
-    case Code::exhausted:
-      return StoreState::disk_full;
-    case Code::permission:
-      return StoreState::unwritable;
-    case Code::malformed:
-      return StoreState::damaged;
-    default:
-      return StoreState::failing;
-  }
-}
-
-const char* words_for(StoreState state) {
-  switch (state) {
-    case StoreState::well:
-      return "";
-    case StoreState::locked:
-      return "another program holds the database; rows wait until it lets go";
-    case StoreState::disk_full:
-      return "the disk is full; rows wait until there is room";
-    case StoreState::unwritable:
-      return "the database cannot be written; check its owner, mode and folder";
-    case StoreState::damaged:
-      return "the database is damaged and will be moved aside";
-    case StoreState::slow:
-      return "the disk takes long; rows wait until it has caught up";
-    case StoreState::failing:
-      return "rows wait";
-  }
-  return "";
-}
-
 }  // namespace
-
-const char* name_of(StoreState state) {
-  switch (state) {
-    case StoreState::well:
-      return "well";
-    case StoreState::locked:
-      return "locked";
-    case StoreState::disk_full:
-      return "disk_full";
-    case StoreState::unwritable:
-      return "unwritable";
-    case StoreState::damaged:
-      return "damaged";
-    case StoreState::slow:
-      return "slow";
-    case StoreState::failing:
-      return "failing";
-  }
-  return "";
-}
 
 struct Writer::Parts {
   Parts(WriterOptions options_in, RecordQueue& queue_in,
@@ -107,16 +57,20 @@ struct Writer::Parts {
   std::shared_ptr<const pricing::RateCard> rates;
   std::optional<Steady::time_point> stop_by;
   int64_t done = 0;  // of the rows that the queue accepted
+  bool tried_to_open = false;
 
   // The thread's own.
   DatabaseThread database;
-  std::shared_ptr<QueuedRows> pending;          // in memory only
-  int64_t pending_accepted = 0;                 // of them, rows that the queue accepted
+  HeldRows held;
+  bool opened = false;                          // tried to
   std::shared_ptr<Spool> spool;                 // our file; null: none yet
   std::vector<std::shared_ptr<Spool>> orphans;  // ours as well, but somebody removed their names
-  int64_t in_spool_accepted = 0;
+  // Rows that are in the spool alone: these come first, from there.
+  bool behind = false;
+  int64_t behind_accepted = 0;
+  // `foreign`: the files of dead processes; `own`: ours as well.
+  enum class Job : uint8_t { none, write, foreign, own } job = Job::none;
   Steady::time_point job_since;
-  bool job_is_late = false;  // its rows are in the spool as well
   milliseconds backoff{0};
   Steady::time_point try_at;   // not before, while it is ill
   Steady::time_point look_at;  // for spool files of dead processes
@@ -126,13 +80,16 @@ struct Writer::Parts {
   int64_t next_miss = 1;
 
   void run();
+  bool gather();
   void take();
-  bool commit_pending();
-  bool spool_pending();
+  bool commit_held();
+  bool spool_held();
+  void leave_to_spool();
   void make_spool();
   void begin_replay();
   void watch_job();
   void handle(const DatabaseThread::Outcome& outcome);
+  void judge(const DatabaseThread::Outcome& outcome);
   void failed(const Error& error);
   void ill(StoreState state, std::string words);
   void worked();
@@ -144,7 +101,7 @@ struct Writer::Parts {
   void rest(milliseconds time);
   void show_depth();
 
-  [[nodiscard]] bool backlog() const {
+  [[nodiscard]] bool spools_hold() const {
     const auto holds = [](const std::shared_ptr<Spool>& one) { return !one->empty(); };
     return (spool != nullptr && holds(spool)) || std::any_of(orphans.begin(), orphans.end(), holds);
   }
@@ -154,45 +111,30 @@ struct Writer::Parts {
   }
 };
 
-std::string WriterStatus::last_error() const {
-  const std::lock_guard lock(mutex_);
-  return last_error_;
-}
-
-std::string WriterStatus::spool_error() const {
-  const std::lock_guard lock(mutex_);
-  return spool_error_;
-}
-
-std::string WriterStatus::notice() const {
-  const std::lock_guard lock(mutex_);
-  return notice_;
-}
-
 // --- rows in ------------------------------------------------------------------------------------
 
 void Writer::Parts::take() {
-  pending = std::make_shared<QueuedRows>(queue.take());
-  pending_accepted = static_cast<int64_t>(pending->rows());
-  if (pending->dropped > 0) {
-    status.dropped.fetch_add(pending->dropped);
-    log::warn("store.dropped").with("rows", pending->dropped);
+  QueuedRows rows = queue.take();
+  const auto accepted = static_cast<int64_t>(rows.rows());
+  if (rows.dropped > 0) {
+    status.dropped.fetch_add(rows.dropped);
+    log::warn("store.dropped").with("rows", rows.dropped);
     MissRecord miss;
     miss.at_us = clock.wall_us();
     miss.reason = "queue_full";
-    miss.count = std::exchange(pending->dropped, 0);
-    pending->misses.push_back(std::move(miss));
+    miss.count = std::exchange(rows.dropped, 0);
+    rows.misses.push_back(std::move(miss));
   }
-  for (MissRecord& miss : pending->misses) {
+  for (MissRecord& miss : rows.misses) {
     if (!miss.source.empty()) continue;
     miss.source = name;
     miss.sequence = next_miss++;
   }
-  if (pending->rows() == 0) pending = nullptr;
+  held.add(std::move(rows), accepted);
 }
 
 void Writer::Parts::show_depth() {
-  const auto in_memory = static_cast<int64_t>(queue.depth()) + pending_accepted;
+  const auto in_memory = static_cast<int64_t>(queue.depth()) + held.in_memory_only();
   int64_t in_spool = spool != nullptr ? spool->rows() : 0;
   for (const auto& orphan : orphans) in_spool += orphan->rows();
   status.in_memory.store(in_memory);
@@ -209,25 +151,20 @@ void Writer::Parts::count_done(int64_t rows) {
 
 // --- rows out -----------------------------------------------------------------------------------
 
-// True: they are in the database.
-bool Writer::Parts::commit_pending() {
+// True: the database has them, or they are safe and it is still at them.
+bool Writer::Parts::commit_held() {
+  job = Job::write;
   job_since = Steady::now();
-  database.write(pending);
-  auto until = Steady::now() + options.commit_wait;
-  auto outcome = database.outcome(until);
+  database.write(held.give(options.transaction_rows));
+  auto outcome = database.outcome(job_since + options.commit_wait);
   // Without a spool there is nothing better to do than to wait.
   if (!outcome) {
-    job_is_late = spool_pending();
-    if (job_is_late) return true;
+    if (spool_held()) return true;
     while (!outcome && !out_of_time()) outcome = database.outcome(Steady::now() + kWatch);
     if (!outcome) return false;
   }
   handle(*outcome);
-  if (!outcome->result) return false;
-  pending = nullptr;
-  count_safe(pending_accepted);
-  count_done(std::exchange(pending_accepted, 0));
-  return true;
+  return outcome->result.has_value();
 }
 
 void Writer::Parts::make_spool() {
@@ -239,33 +176,43 @@ void Writer::Parts::make_spool() {
   made ? spool_worked() : spool_failed(made.error());
 }
 
-// True: they are in the spool.
-bool Writer::Parts::spool_pending() {
-  make_spool();
-  if (spool == nullptr) return false;
-  if (auto appended = spool->append(*pending); !appended) {
-    spool_failed(appended.error());
-    return false;
+// True: all are in the spool.
+bool Writer::Parts::spool_held() {
+  while (const QueuedRows* rows = held.unsaved()) {
+    make_spool();
+    if (spool == nullptr) return false;
+    if (auto appended = spool->append(*rows); !appended) {
+      spool_failed(appended.error());
+      return false;
+    }
+    spool_worked();
+    const auto count = static_cast<int64_t>(rows->rows());
+    status.spooled.fetch_add(count);
+    log::debug("store.spooled").with("rows", count).with("file", spool->path().string());
+    count_safe(held.saved_in(spool));
   }
-  spool_worked();
-  const auto rows = static_cast<int64_t>(pending->rows());
-  status.spooled.fetch_add(rows);
-  log::debug("store.spooled").with("rows", rows).with("file", spool->path().string());
-  pending = nullptr;
-  in_spool_accepted += pending_accepted;
-  count_safe(std::exchange(pending_accepted, 0));
   return true;
 }
 
+void Writer::Parts::leave_to_spool() {
+  behind = true;
+  behind_accepted += held.leave_to_spool();
+}
+
 void Writer::Parts::begin_replay() {
-  std::vector<std::shared_ptr<Spool>> spools = orphans;
-  if (spool != nullptr) spools.push_back(spool);
+  std::vector<std::shared_ptr<Spool>> spools;
+  job = Job::foreign;
+  if (behind || spools_hold()) {  // nothing is held then
+    job = Job::own;
+    behind = true;
+    spools = orphans;
+    if (spool != nullptr) spools.push_back(spool);
+  }
   job_since = Steady::now();
   look_at = job_since + options.look_for_spools;
   database.replay(std::move(spools));
 }
 
-// The outcome of a job that nobody waited for.
 void Writer::Parts::watch_job() {
   if (auto outcome = database.outcome(Steady::now())) return handle(*outcome);
   if (!database.idle() && status.healthy && Steady::now() - job_since > kSlow)
@@ -273,21 +220,39 @@ void Writer::Parts::watch_job() {
 }
 
 void Writer::Parts::handle(const DatabaseThread::Outcome& outcome) {
-  const bool late = std::exchange(job_is_late, false);
+  judge(outcome);
+  if (std::exchange(opened, true)) return;
+  const std::lock_guard lock(mutex);
+  tried_to_open = true;
+  changed.notify_all();
+}
+
+void Writer::Parts::judge(const DatabaseThread::Outcome& outcome) {
+  const Job ended = std::exchange(job, Job::none);
   if (!outcome.notice.empty()) {
     const std::lock_guard lock(status.mutex_);
     status.notice_ = outcome.notice;
   }
   if (!outcome.result) {
+    held.failed();
     if (outcome.result.error().code != Code::closed) failed(outcome.result.error());
     return;
   }
-  if (!late) status.rows_written.fetch_add(outcome.rows);  // else they come once more
+  status.rows_written.fetch_add(outcome.rows);
   if (outcome.rows > 0) status.last_commit_us.store(clock.wall_us());
+  if (ended == Job::write) {
+    worked();
+    const int64_t unsaved_before = held.in_memory_only();
+    const int64_t committed = held.committed();
+    count_safe(unsaved_before - held.in_memory_only());
+    count_done(committed);
+  }
   std::erase_if(orphans, [](const std::shared_ptr<Spool>& one) { return one->empty(); });
-  if (!backlog()) {
+  if (ended == Job::foreign) worked();
+  if (ended == Job::own && !spools_hold()) {
     worked();  // whoever waits for the rows finds it well
-    count_done(std::exchange(in_spool_accepted, 0));
+    behind = false;
+    count_done(std::exchange(behind_accepted, 0));
   }
   backoff = milliseconds(0);
   try_at = Steady::now();
@@ -369,58 +334,73 @@ void Writer::Parts::rest(milliseconds time) {
   changed.wait_until(lock, until, [] { return false; });
 }
 
+// Rows out of the queue. False: it is closed, and there is nothing left to wait for.
+bool Writer::Parts::gather() {
+  const bool calm = job == Job::none && held.empty() && !behind && status.healthy;
+  if (job == Job::write || job == Job::foreign) {
+    // It takes long. What waits in the queue has waited for it as well.
+    if (auto outcome = database.outcome(Steady::now() + kGather)) handle(*outcome);
+    if (queue.depth() > 0) {
+      take();
+    } else if (queue.closed() && out_of_time()) {
+      return false;
+    }
+  } else if (!held.empty() || queue.wait(calm ? kIdleWait : kWatch)) {
+    if (held.empty()) queue.wait_for_rows(options.batch_rows, options.batch_wait);
+    take();
+  } else if (queue.closed()) {
+    if (calm || out_of_time()) return false;
+    rest(kWatch);
+    try_at = std::min(try_at, Steady::now() + options.retry_first);
+  }
+  return true;
+}
+
 void Writer::Parts::run() {
   while (true) {
     watch_job();
     show_depth();
-    const bool calm = database.idle() && !backlog() && pending == nullptr && status.healthy;
-    if (pending == nullptr) {
-      if (queue.wait(calm ? kIdleWait : kWatch)) {
-        queue.wait_for_rows(options.batch_rows, options.batch_wait);
-        take();
-        show_depth();
-      } else if (queue.closed()) {
-        if (calm || out_of_time()) break;
-        rest(kWatch);
-        try_at = std::min(try_at, Steady::now() + options.retry_first);
-      }
-    }
+    if (held.unsaved() == nullptr && !gather()) break;
+    watch_job();
+    show_depth();
     const auto now = Steady::now();
     const bool may_try = database.idle() && now >= try_at;
-    if (pending != nullptr) {
+    if (!held.empty()) {
       // After trouble the spools come first, those of dead processes too: rows stay in order.
-      if (may_try && !backlog() && status.healthy && commit_pending()) continue;
-      if (pending != nullptr && !spool_pending()) {
+      const bool given = may_try && !behind && status.healthy && commit_held();
+      if (!given && !spool_held()) {
         if (out_of_time()) break;
         rest(kWatch);
       }
+      const bool elsewhere = !given && (job == Job::none || job == Job::own);
+      if (elsewhere || behind || held.rows() > kMostHeld) leave_to_spool();
     }
-    if (!database.idle() || now < try_at) continue;
+    if (held.spooled() || !database.idle() || Steady::now() < try_at) continue;
     if (now >= look_at) make_spool();
-    if (backlog() || !status.healthy || now >= look_at) begin_replay();
+    if (behind || !status.healthy || now >= look_at) begin_replay();
   }
   leave();
 }
 
 // What is left goes into the spool, for the next process.
 void Writer::Parts::leave() {
-  if (pending == nullptr) take();
-  if (pending != nullptr && !spool_pending()) {
-    static Counter& lost = counters::get("store.lost");
-    lost.add(static_cast<int64_t>(pending->rows()));
-    log::error("store.lost").with("rows", pending->rows());
-    pending = nullptr;
-    pending_accepted = 0;
-  }
+  if (held.unsaved() == nullptr) take();
+  static_cast<void>(spool_held());
   database.stop();
   watch_job();
+  if (const int64_t rows = held.lose(); rows > 0) {
+    static Counter& lost = counters::get("store.lost");
+    lost.add(rows);
+    log::error("store.lost").with("rows", rows);
+  }
   if (spool != nullptr && spool->empty()) {
     spool->remove();
-  } else if (in_spool_accepted > 0) {
-    log::warn("store.left_in_spool").with("rows", in_spool_accepted);
+  } else if (spool != nullptr) {
+    log::warn("store.left_in_spool").with("rows", spool->rows());
   }
   show_depth();
   orphans.clear();
+  held = {};
   spool = nullptr;  // and its lock: the file is anybody's now
 }
 
@@ -432,17 +412,30 @@ Writer::~Writer() {
   stop();
 }
 
-Result<void> Writer::start() {
+Result<void> Writer::begin() {
   if (auto started = parts_->database.start(); !started) return started;
   parts_->make_spool();  // and with it the reserve, while there is room
   parts_->begin_replay();
-  if (auto outcome = parts_->database.outcome(Steady::now() + kFirstOpen)) parts_->handle(*outcome);
   try {
-    parts_->thread = std::thread([parts = parts_.get()] { parts->run(); });
+    parts_->thread = std::thread([parts = parts_.get()] {
+      never_interrupt_others();
+      parts->run();
+    });
   } catch (const std::system_error& error) {
     return fail(Code::exhausted, "store.writer.thread", error.code().value());
   }
   return {};
+}
+
+void Writer::await_open() {
+  std::unique_lock lock(parts_->mutex);
+  parts_->changed.wait_for(lock, kFirstOpen, [this] { return parts_->tried_to_open; });
+}
+
+Result<void> Writer::start() {
+  auto begun = begin();
+  if (begun) await_open();
+  return begun;
 }
 
 void Writer::stop(milliseconds patience) {

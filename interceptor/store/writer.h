@@ -1,11 +1,13 @@
-// Two threads between the relay loop and the disk. The writer takes what is in the queue and has it
-// committed, in batches of 256 rows or 25 ms, by a thread that may wait for SQLite. Where that
-// takes longer than some 30 ms (a lock, a full or slow disk, a file that is damaged or not to be
-// opened) the rows go into the spool, in order, and from there into the database when it is well
-// again: some 100 ms after its call has ended no row is lost by the end of the process, kill -9
-// included. Only when the spool takes no rows either do they wait in memory, and at last in the
-// queue, which drops and counts. What dead processes left in the spool folder is read as well. A
-// damaged database is moved aside and a new one made.
+// Two threads between the relay loop and the disk. The writer takes what is in the queue, 256 rows
+// or 25 ms of them, and has it committed by a thread that may wait for SQLite. Where that takes
+// longer than some 30 ms (a lock, a full or slow disk, a file that is damaged or not to be opened)
+// the rows go into the spool as well, and so do those that come meanwhile: some 100 ms after its
+// call has ended no row is lost by the end of the process, kill -9 included. A commit that was only
+// late ends that: the writer still holds these rows (16,384 at most) and gives them on from memory.
+// After a failure, and beyond that number, the database gets them from the spool. Only when the
+// spool takes no rows either do they wait in memory, and at last in the queue, which drops and
+// counts. What dead processes left in the spool folder is read as well. A damaged database is moved
+// aside and a new one made.
 #pragma once
 
 #include <atomic>
@@ -28,7 +30,8 @@ struct WriterOptions {
   std::filesystem::path database;  // its folder is made when it is missing
   std::filesystem::path spool_dir;
   SpoolLimits spool;
-  size_t batch_rows = 256;
+  size_t batch_rows = 256;  // so many need not wait for company
+  size_t transaction_rows = 2048;
   std::chrono::milliseconds batch_wait{25};   // an idle queue's row waits so long for company
   std::chrono::milliseconds commit_wait{30};  // then the rows go into the spool
   std::chrono::milliseconds busy_timeout{250};
@@ -75,10 +78,12 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  // Starts the threads, which open and migrate the database; waits a moment for that. A database
-  // that cannot be opened now is tried again; rows are spooled until then. Errors only: no thread
-  // to be had.
-  Result<void> start();
+  // Starts the threads, which open and migrate the database. One that cannot be opened now is tried
+  // again; rows are spooled until then. Errors only: no thread to be had.
+  Result<void> begin();
+  // Until that was tried once; no longer than half a second.
+  void await_open();
+  Result<void> start();  // both
 
   // Writes what is queued, within `patience`; the rest is spooled. Joins the threads. Idempotent.
   void stop(std::chrono::milliseconds patience = std::chrono::milliseconds(3000));

@@ -8,6 +8,7 @@
 
 #include "common/base/fs.h"
 #include "interceptor/tls/engine_state.h"
+#include "interceptor/tls/origin_sessions.h"
 #include "interceptor/tls/x509_tools.h"
 
 namespace hm::tls {
@@ -89,8 +90,15 @@ Result<std::unique_ptr<OriginSideContext>> OriginSideContext::create(const Optio
   }
   take_library_error();
   if (roots == 0) return fail(Code::not_found, "tls.contexts.roots");
-  return std::unique_ptr<OriginSideContext>(new OriginSideContext(context.release()));
+  std::unique_ptr<OriginSideContext> made(new OriginSideContext(context.release()));
+  if (options.resume) {
+    made->sessions_ = std::make_shared<OriginSessions>(*options.clock);
+    keep_origin_sessions(static_cast<SSL_CTX*>(made->raw()));
+  }
+  return made;
 }
+
+OriginSideContext::OriginSideContext(void* context) : context_(context) {}
 
 OriginSideContext::~OriginSideContext() {
   SSL_CTX_free(static_cast<SSL_CTX*>(context_));

@@ -17,6 +17,7 @@
 #include "interceptor/tls/engine_state.h"
 #include "interceptor/tls/leaf.h"
 #include "interceptor/tls/names.h"
+#include "interceptor/tls/origin_sessions.h"
 #include "interceptor/tls/plain_alert.h"
 
 namespace hm::tls {
@@ -95,6 +96,26 @@ struct Engine::Parts {
     SSL_set0_wbio(ssl.get(), shared);
   }
 
+  // Only sessions of this very name and offer: what the origin answered is what it would answer
+  // now.
+  void offer_session(const std::shared_ptr<OriginSessions>& sessions, const std::string& host,
+                     const std::vector<std::string>& alpn) {
+    if (sessions == nullptr) return;
+    state.sessions = sessions;
+    state.session_key = host;
+    for (const std::string& protocol : alpn) state.session_key.append(1, '\n').append(protocol);
+    auto known = sessions->take(state.session_key);
+    if (!known || SSL_set_session(ssl.get(), known->session.get()) != 1) return;
+    state.offered_session = true;
+    state.verified_at_us = known->verified_at_us;
+  }
+
+  void note_done() {
+    done = true;
+    if (state.sessions != nullptr && SSL_session_reused(ssl.get()) == 0)
+      state.verified_at_us = state.sessions->now_us();
+  }
+
   void fail_with(Failure why, const Error& what) {
     if (failure != Failure::none) return;
     failure = why;
@@ -132,7 +153,12 @@ struct Engine::Parts {
 };
 
 Engine::Engine() : parts_(std::make_unique<Parts>()) {}
-Engine::~Engine() = default;
+
+Engine::~Engine() {
+  // Whatever the reason was: the next handshake with this origin is one in full.
+  const EngineState& state = parts_->state;
+  if (state.offered_session && !parts_->done) state.sessions->give_up(state.session_key);
+}
 
 std::unique_ptr<Engine> Engine::towards_client(const ClientSideContext& context) {
   std::unique_ptr<Engine> engine(new Engine());
@@ -153,6 +179,8 @@ std::unique_ptr<Engine> Engine::towards_origin(const OriginSideContext& context,
   SSL_set_connect_state(parts.ssl.get());
   if (!expect_name(parts.ssl.get(), plain_host(host)) || !offer_alpn(parts.ssl.get(), alpn))
     parts.fail_with(Failure::other, {Code::malformed, "tls.origin.offer", take_library_error()});
+  else
+    parts.offer_session(context.sessions(), host, alpn);
   return engine;
 }
 
@@ -184,7 +212,7 @@ Engine::Handshake Engine::handshake() {
   ERR_clear_error();
   const int result = SSL_do_handshake(parts.ssl.get());
   if (result == 1) {
-    parts.done = true;
+    parts.note_done();
     return Handshake::done;
   }
   switch (SSL_get_error(parts.ssl.get(), result)) {
@@ -283,6 +311,10 @@ std::string Engine::alpn() const {
 
 std::string_view Engine::version() const {
   return parts_->ssl == nullptr ? "" : SSL_get_version(parts_->ssl.get());
+}
+
+bool Engine::resumed() const {
+  return parts_->done && SSL_session_reused(parts_->ssl.get()) != 0;
 }
 
 Engine::Failure Engine::failure() const {

@@ -51,7 +51,7 @@ class Engine {
 
   [[nodiscard]] static std::unique_ptr<Engine> towards_client(const ClientSideContext& context);
   // Offers exactly `alpn` (none when empty), SNI `host` unless it is an IP literal, and verifies
-  // the origin's certificate for `host`.
+  // the origin's certificate for `host`, or resumes a session in which it was verified.
   [[nodiscard]] static std::unique_ptr<Engine> towards_origin(const OriginSideContext& context,
                                                               const std::string& host,
                                                               const std::vector<std::string>& alpn);
@@ -79,6 +79,7 @@ class Engine {
 
   [[nodiscard]] std::string alpn() const;          // negotiated, empty for none
   [[nodiscard]] std::string_view version() const;  // "TLSv1.3"
+  [[nodiscard]] bool resumed() const;              // an earlier session, once done
   [[nodiscard]] Failure failure() const;
   [[nodiscard]] const Error& error() const;  // details of the failure, for the log
   [[nodiscard]] int peer_alert() const;      // alert number of RFC 8446 6, -1 for none

@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 
 #include "interceptor/tls/hello_parser.h"
+#include "interceptor/tls/origin_sessions.h"
 
 namespace hm::tls {
 namespace {
@@ -45,6 +46,18 @@ int on_certificate_request(SSL* ssl, void* /*argument*/) {
   return 0;
 }
 
+// The reference is ours when 1 is returned.
+int on_new_session(SSL* ssl, SSL_SESSION* session) {
+  const EngineState& state = state_of(ssl);
+  if (state.sessions == nullptr || SSL_SESSION_is_resumable(session) == 0) return 0;
+  // TLS 1.2 hands it out within the handshake.
+  const bool before_done = state.verified_at_us == 0;
+  state.sessions->keep(state.session_key,
+                       {bssl::UniquePtr<SSL_SESSION>(session),
+                        before_done ? state.sessions->now_us() : state.verified_at_us});
+  return 1;
+}
+
 }  // namespace
 
 void install_client_side_callbacks(SSL_CTX* context) {
@@ -56,6 +69,11 @@ void install_client_side_callbacks(SSL_CTX* context) {
 void install_origin_side_callbacks(SSL_CTX* context) {
   SSL_CTX_set_cert_cb(context, on_certificate_request, nullptr);
   SSL_CTX_set_info_callback(context, on_info);
+}
+
+void keep_origin_sessions(SSL_CTX* context) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, on_new_session);
 }
 
 int64_t take_library_error() {

@@ -1,6 +1,10 @@
 #include "interceptor/tls/trust_bundle.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+
+#include <string_view>
+#include <utility>
 
 #include "common/base/fs.h"
 #include "interceptor/tls/contexts.h"
@@ -10,15 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPackage =
-    R"py("""Root certificates of this machine and the local CA of Halton Meter.
-
-Stands in for certifi while a program runs under `halton-meter run` or with its environment.
-"""
+constexpr std::string_view kCore =
+    R"py("""Where the bundle is, and what is in it."""
 import os as _os
-
-__all__ = ["contents", "where"]
-__version__ = "2099.1.1"
 
 
 def where():
@@ -28,6 +26,28 @@ def where():
 def contents():
     with open(where(), encoding="utf-8") as bundle:
         return bundle.read()
+)py";
+
+// python -m certifi [-c]
+constexpr std::string_view kMain =
+    R"py(import argparse
+
+from certifi import contents, where
+
+parser = argparse.ArgumentParser()
+parser.add_argument("-c", "--contents", action="store_true")
+print(contents() if parser.parse_args().contents else where())
+)py";
+
+constexpr std::string_view kPackage =
+    R"py("""Root certificates of this machine and the local CA of Halton Meter.
+
+Stands in for certifi while a program runs under `halton-meter run` or with its environment.
+"""
+from .core import contents, where
+
+__all__ = ["contents", "where"]
+__version__ = "2099.1.1"
 )py";
 
 // PEM text with line ends mended, and without the mark (the roots may come from an older bundle).
@@ -50,6 +70,11 @@ std::string marked(const std::string& authority_pem) {
   out.append(authority_pem);
   if (!out.ends_with('\n')) out.push_back('\n');
   return out;
+}
+
+bool is_older(const fs::path& file, const fs::path& than) {
+  std::error_code ignored;
+  return fs::last_write_time(file, ignored) < fs::last_write_time(than, ignored);
 }
 
 Result<bool> replace_if_different(const fs::path& path, std::string_view content) {
@@ -80,11 +105,19 @@ Result<bool> refresh_trust_bundle(const TrustBundleSources& sources, const fs::p
 
   if (auto there = ensure_dir(bundle.parent_path(), 0755); !there)
     return std::unexpected(there.error());
-  const auto package = replace_if_different(bundle.parent_path() / "__init__.py", kPackage);
-  if (!package) return package;
+  bool changed = false;
+  for (const auto& [name, text] : {std::pair("core.py", kCore), std::pair("__main__.py", kMain),
+                                   std::pair("__init__.py", kPackage)}) {
+    const auto package = replace_if_different(bundle.parent_path() / name, text);
+    if (!package) return package;
+    changed = changed || *package;
+  }
   const auto certificates = replace_if_different(bundle, content);
   if (!certificates) return certificates;
-  return *package || *certificates;
+  // Its time says what it was made from, also when newer roots are the same ones.
+  if (!*certificates && is_older(bundle, system))
+    static_cast<void>(::utimensat(AT_FDCWD, bundle.c_str(), nullptr, 0));
+  return changed || *certificates;
 }
 
 bool trust_bundle_holds(const fs::path& bundle, const std::string& authority_pem) {

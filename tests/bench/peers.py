@@ -70,6 +70,10 @@ class Hop(Peer):
     def raw(self, door):
         return via_connect(self.port, f"127.0.0.1:{door}")
 
+    def metered(self):
+        """It meters nothing: what one hop costs, without TLS of its own."""
+        return self.raw(self.world.tls)
+
 
 class Ours(Peer):
     name = "halton-meter"
@@ -98,7 +102,7 @@ class Haproxy(Peer):
         for door, port in self.ports.items():
             secure = door in (self.world.tls, "fresh")
             unkept = "\n  http-reuse never" if door == "fresh" else ""
-            again = " no-ssl-reuse pool-max-conn 0" if door == "fresh" else ""
+            again = " pool-max-conn 0" if door == "fresh" else ""
             door = self.world.tls if door == "fresh" else door
             text += (f"frontend f{port}\n  mode {'http' if secure else 'tcp'}\n"
                      f"  bind 127.0.0.1:{port}"
@@ -132,7 +136,7 @@ class Nginx(Peer):
     ssl_certificate {self.world.cert}; ssl_certificate_key {self.world.key};
     ssl_session_cache off; ssl_session_tickets off;"""
         location = f"""
-      proxy_http_version 1.1; proxy_set_header Host {worlds.NAME}; proxy_ssl_session_reuse off;"""
+      proxy_http_version 1.1; proxy_set_header Host {worlds.NAME};"""
         text = f"""
 daemon off; master_process off; worker_processes 1; pid {self.folder}/pid;
 error_log {self.folder}/error.log;
@@ -237,4 +241,4 @@ class Mitmdump(Peer):
 
 
 RAW = (Direct, Hop, Ours, Haproxy, Squid, Tinyproxy, Microsocks)
-METERED = (Direct, Ours, Nginx, Haproxy, Mitmdump)
+METERED = (Direct, Hop, Ours, Nginx, Haproxy, Mitmdump)

@@ -3,9 +3,9 @@
 //
 //   bench_rows HOME ROWS      writes ROWS calls into HOME/db.sqlite, prints {"rows_per_s": N}
 //
-// The calls are as a meter makes them: random ids, one after another in time, two rates each. At
-// most some hundred wait in the queue: few enough that the writer commits them within the 30 ms
-// after which it would save them in the spool first; "spooled" tells when it did.
+// The calls are as a meter makes them: ids of edge and meter, one after another in time, two rates
+// each. At most 1024 are on their way at a time; "spooled" tells how many of them the writer put
+// into the spool as well because a commit took longer than 30 ms.
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -24,15 +24,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kMostWaiting = 512;
+constexpr int64_t kMostWaiting = 1024;
 
 hm::CallRecord call(int64_t number, int64_t begun_us) {
   static constexpr const char* kModels[] = {"gpt-5-mini", "gpt-5", "claude-sonnet-4-5",
                                             "claude-haiku-4-5"};
   const auto kind = static_cast<size_t>(number % 4);
   hm::CallRecord record;
-  record.id = hm::random_uuid();
-  record.call_id = hm::random_hex_id();
+  record.id = hm::ordered_uuid();
+  record.call_id = hm::ordered_hex_id();
   record.provider = record.rate_namespace = kind < 2 ? "openai" : "anthropic";
   record.host = kind < 2 ? "api.openai.com" : "api.anthropic.com";
   record.model = record.requested_model = kModels[kind];
@@ -71,7 +71,8 @@ int main(int argc, char** argv) {
   const int64_t first_us = hm::system_clock().wall_us() - rows * 1'000'000;
   const int64_t begun = hm::bench::now_ns();
   for (int64_t number = 0; number < rows; ++number) {
-    while (queue.depth() >= kMostWaiting) std::this_thread::sleep_for(1ms);
+    while (number - writer.status().rows_written.load() >= kMostWaiting)
+      std::this_thread::sleep_for(200us);
     if (!queue.push(call(number, first_us))) hm::bench::die("the queue is full");
   }
   if (!writer.flush(600s)) hm::bench::die("the writer does not come to an end");

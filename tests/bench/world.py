@@ -3,6 +3,7 @@
 Pinned on purpose: unpinned, the cost of waking another core hides every difference.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -20,6 +21,17 @@ NAME = "api.openai.com"  # what the load asks for; its address is the bench prov
 
 def pinned(cpu, *command):
     return ["taskset", "-c", str(cpu), *map(str, command)]
+
+
+@contextlib.contextmanager
+def on_core(cpu):
+    """What is started in here is pinned from its first instruction on; no taskset to start first."""
+    ours = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 def wait_port(port, seconds=30):
@@ -93,13 +105,8 @@ class PinnedPair(pairs.Pair):
         super().__init__(folder, connect_to, ca_file, config)
 
     def _spawn(self, name, *arguments):
-        # Pinned from its first instruction on; we ourselves go on elsewhere.
-        ours = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self.cpu})
-        try:
+        with on_core(self.cpu):
             return super()._spawn(name, *arguments)
-        finally:
-            os.sched_setaffinity(0, ours)
 
     def spawn_pinned(self, name):
         """With the ports of the configuration."""

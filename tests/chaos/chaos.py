@@ -120,14 +120,13 @@ class Rig:
         return self.run_dir / ("edge.sock" if name == "edge" else "daemon.sock")
 
     def reload(self, name):
-        """As `halton-meter` asks for it. The edge says that it must be restarted instead."""
+        """As `halton-meter reload` asks for it; what became of it, the log says."""
         self.services[name].wait_working()
         try:
             answer = control.ask(self.socket(name), "reload", timeout=10)
         except OSError as error:
             return self.log("no answer to reload", service=name, error=str(error))
-        wanted = "ok=1" if name == "interceptor" else "error="
-        if not any(line.startswith(wanted) for line in answer.splitlines()):
+        if "ok=1" not in answer.splitlines():
             self.fail(f"the {name} answers {answer!r} to a reload")
 
     def start(self):

@@ -134,8 +134,17 @@ def test_apps_mode_in_new_shells(inside, shell, rc):
 
 def test_session_gets_the_environment(inside):
     """--apps: what the user manager starts is metered, and after `init` alone it is not."""
+    inside.write("~/.bashrc", "# mine\n")
     init(inside, "--apps", "--no-shell-rc")
-    assert not inside.files("~/.bashrc").exists()
+    for again in ((), ("--apps",), ("--apps",)):  # remembered, whatever the mode was meanwhile
+        assert inside.files("~/.bashrc").read_text() == "# mine\n"
+        init(inside, *again)
+    assert inside.files("~/.bashrc").read_text() == "# mine\n"
+    report = json.loads(inside.meter("doctor", "--json").stdout)
+    (shell,) = [check for check in report["checks"] if check["id"] == "shell"]
+    assert report["verdict"] == "HEALTHY" and "left alone, as wished" in shell["finding"], shell
+    init(inside, "--apps", "--shell-rc")
+    assert "halton-meter >>>" in inside.files("~/.bashrc").read_text()
     assert "HTTPS_PROXY=http://127.0.0.1:8081" in inside.systemctl("show-environment")
     inside.run("systemd-run", "--user", "--wait", "sh", "-c", CURL, check=True)
     wait_for("a row", lambda: rows(inside) == 1)

@@ -46,6 +46,13 @@ def test_init_says_what_is_missing(bare):
                   "start --foreground"):
         assert words in told.stderr, told.stderr
     assert bare.meter("start").returncode == 3
+    # Nor without a folder of one's own: one sentence, and what to do.
+    for words in (("init",), ("setup",), ("start", "--foreground"), ("start", "--detach")):
+        for home, why in (("/usr/share/none", "cannot be made"),
+                          ("/usr/share", "cannot be written to")):
+            told = bare.meter(*words, environment={"HALTON_METER_HOME": home})
+            assert told.returncode == 3, (words, told)
+            assert f"{home} {why}" in told.stderr and "make it writable" in told.stderr, told.stderr
     assert not bare.files("~/.config").exists()
 
 
@@ -75,7 +82,11 @@ def test_detached_pair_lives(bare, folder):
     assert bare.meter("stop").returncode == 0
     wait_for("its end", lambda: worker(bare, "daemon") is None, 20)
     assert worker(bare, "edge") == after[0]
+    bare.kill(pid_of(bare, "halton-meter"), signal.SIGHUP)  # a terminal was closed: no matter
     assert slow.wait(60) == 0
+    assert worker(bare, "edge") == after[0] and worker(bare, "daemon") is None
+    assert "supervisor.terminal_closed" in bare.files(
+        "~/.halton-meter/supervisor.err.log").read_text()
     assert bare.meter("start", "--quiet").returncode == 0
 
     slow = start_slow_call(bare)

@@ -532,7 +532,7 @@ def database_locked(world):
         world.run("sh", "-c", f"{CURL} --cacert {ROOT}/ca/ca-cert.pem", check=True, environment={
             "HTTPS_PROXY": "http://127.0.0.1:8081"})
         wait_for("the finding", lambda: examine(world)[1]["database"]["state"] == "broken", 40)
-        finds(world, "database", "broken", f"end python3 (PID {pid})")
+        finds(world, "database", "broken", f"python3 (PID {pid})", f"kill {pid}")
         world.kill(pid)
     wait_for("the row", lambda: rows(world) == before + 1, 40)
     wait_for("health", lambda: world.status()["verdict"] == "HEALTHY", 40)
@@ -544,8 +544,36 @@ def database_locked(world):
         assert holder.stdout.readline() == "held\n"
         found = examine(world)[1]["database"]
         assert found["state"] == "inconsistent" and "locked" in found["finding"], found
-        assert f"end python3 (PID {pid_of(world, 'time.sleep(700)')})" in found["next"], found
+        assert f"kill {pid_of(world, 'time.sleep(700)')}" == found["next"], found
     do(world, "start")
+    is_well(world)
+
+
+def clock_rates_memory(world):
+    """The last line of that part of the page: three conditions at once, and gone again."""
+    newest = "(SELECT id FROM requests ORDER BY requested_at DESC LIMIT 1)"
+    change = ("import sqlite3, sys; db = sqlite3.connect('db.sqlite'); "
+              f"print(db.execute('SELECT id, requested_at FROM requests WHERE id = {newest}')"
+              ".fetchone()); db.execute('UPDATE requests SET requested_at = ? WHERE id = ?', "
+              "sys.argv[1:]); db.commit()")
+    ask = change.split(" db.execute('UPDATE")[0]
+    told = world.run("python3", "-c", ask, cwd=ROOT, check=True).stdout
+    row, at = re.findall(r"'([^']*)'", told)
+    world.run("python3", "-c", change, "2099-01-01T00:00:00.000000Z", row, cwd=ROOT, check=True)
+    world.write(f"{ROOT}/rates.toml", "[[rate]\n", mode=0o600)
+    world.run("sh", "-c", "sed 's/^MemAvailable:.*/MemAvailable:    51200 kB/' /proc/meminfo "
+                          "> /run/meminfo; mount --bind /run/meminfo /proc/meminfo", root=True,
+              check=True)
+    checks = examine(world)[1]
+    for check, words, advice in (("clock", "2099-01-01", "timedatectl"),
+                                 ("rates", "rates.toml is not used", "halton-meter pricing check"),
+                                 ("memory", "little memory left", "ps aux")):
+        found = checks[check]
+        assert found["state"] == "inconsistent" and words in found["finding"], found
+        assert advice in found["next"], found
+    world.run("umount", "/proc/meminfo", root=True, check=True)
+    world.run("rm", f"{ROOT}/rates.toml", check=True)
+    world.run("python3", "-c", change, at, row, cwd=ROOT, check=True)
     is_well(world)
 
 
@@ -561,6 +589,8 @@ def streams_held_back(world):
     do(world, "run", "--quiet", "--", "sh", "-c", " & ".join([call] * 4) + " & wait")
     wait_for("four rows", lambda: rows(world) == before + 7, 20)
     assert is_well(world)["buffering"]["state"] == "ok"
+    # Two seconds after its look-up a process is looked up anew, and the log says so.
+    assert "attribution.evicted" in meter(world, "logs", "daemon", "--since", "1h").stdout
 
 
 def test_trust_and_data(inside):
@@ -570,7 +600,7 @@ def test_trust_and_data(inside):
     show(inside, no_captures_host, curl_refuses, python_refuses, node_refuses,
                  runtime_ignores_variable, bundle_damaged, ca_open_or_gone, folder_open,
                  browser_error, foreign_marker, no_captures_down, streams_held_back,
-                 database_locked, no_captures_env_only, no_captures_shell, no_captures_trust,
+                 clock_rates_memory, database_locked, no_captures_env_only, no_captures_shell, no_captures_trust,
                  checks_switched_off)
 
 
@@ -589,6 +619,15 @@ def no_systemd(world):
 def disk_full(world):
     world.run("mount", "-o", "remount,size=60m", ROOT, root=True, check=True)
     finds(world, "disk", "inconsistent", "nearly full", "halton-meter bodies purge --vacuum")
+    world.run("sh", "-c", f"head -c 20000000 /dev/zero > {ROOT}/daemon.err.log.1; "
+                          f"cat /dev/zero > {ROOT}/filler", check=False)
+    finds(world, "disk", "broken", "the disk is full", f"rm '{ROOT}/daemon.err.log.1'")
+    world.run("sh", "-c", examine(world)[1]["disk"]["next"], check=True)  # works without room
+    finds(world, "disk", "inconsistent", "nearly full")
+    world.run("sh", "-c", f"cat /dev/zero >> {ROOT}/filler", check=False)
+    finds(world, "disk", "broken", "du -ah")
+    assert f"{ROOT}/filler" in world.run("sh", "-c", examine(world)[1]["disk"]["next"]).stdout
+    world.run("rm", f"{ROOT}/filler", check=True)
     world.run("mount", "-o", "remount,size=1g", ROOT, root=True, check=True)
     is_well(world)
 

@@ -230,7 +230,8 @@ TEST_CASE("the page of the configuration names every key as the code has it") {
   const auto check = [&](const KeyInfo& key) {
     std::string row = "| `" + std::string(key.name) + "` | " + std::string(key.type) + " | ";
     row += key.default_text.empty() ? "" : "`" + std::string(key.default_text) + "`";
-    row += " | " + std::string(key.meaning) + " |";
+    row += " | " + std::string(key.meaning) + " | ";
+    row += key.needs_restart ? "`restart` |" : "`reload` |";
     INFO("missing or different: " << row);
     CHECK(page.find(row) != std::string::npos);
     ++rows;
@@ -241,6 +242,32 @@ TEST_CASE("the page of the configuration names every key as the code has it") {
   for (size_t at = page.find("\n| `"); at != std::string::npos; at = page.find("\n| `", at + 1))
     ++on_page;
   CHECK(on_page == rows);
+}
+
+TEST_CASE("two configurations differ by their keys") {
+  CHECK(differences({}, {}).empty());
+  const auto names = [](const std::string& text) {
+    std::vector<std::string> list;
+    for (const KeyInfo* key : differences({}, parse(text, "c.toml").config))
+      list.emplace_back(key->name);
+    return list;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names("[daemon]\napi_port = 1\n[log]\nlevel = \"warn\"\n[cors]\nallow_origins = []\n") ==
+        Names{"daemon.api_port", "log.level", "cors.allow_origins"});
+  CHECK(names("[upstream.connect_to]\n\"a:1\" = \"b:2\"\n") == Names{"upstream.connect_to"});
+  CHECK(names("[[provider]]\nname = \"x\"\nhost = \"x.test\"\nshape = \"openai\"\n") ==
+        Names{"[[provider]]"});
+  for (const KeyInfo& key : known_keys())
+    CHECK(key.needs_restart == key.name.starts_with("daemon."));
+}
+
+TEST_CASE("what cannot be used is a fault, an unknown key is not") {
+  CHECK(parse("[log]\ncolour = 1\n", "c.toml").faults.empty());
+  CHECK(parse("[log]\nlevel = 1\n", "c.toml").faults ==
+        std::vector<std::string>{"c.toml:2: log.level must be a text in quotes"});
+  CHECK(parse("[log\n", "c.toml").faults.size() == 1);
+  CHECK(parse("[[provider]]\nname = \"x\"\n", "c.toml").faults.size() == 1);
 }
 
 TEST_CASE("files: a folder, an oversized one, the environment") {

@@ -1,5 +1,7 @@
 // Small pure parts: numbers, errors, headers, routes, multipart.
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <thread>
 
 #include "common/base/random_id.h"
 #include "interceptor/meter/error_class.h"
@@ -350,6 +352,20 @@ TEST_CASE("ids are random UUIDs", "[uuid]") {
   CHECK(id.size() == 36);
   CHECK(id[14] == '4');
   CHECK(id != random_uuid());
+}
+
+TEST_CASE("ids of rows sort by time", "[uuid]") {
+  const std::string id = ordered_uuid();
+  CHECK(id.size() == 36);
+  CHECK(id[14] == '7');
+  const std::string same_ms = ordered_uuid();
+  CHECK(id != same_ms);
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  CHECK(id < ordered_uuid());
+  const std::string hex = ordered_hex_id();
+  CHECK(hex.size() == 32);
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  CHECK(hex < ordered_hex_id());
 }
 
 }  // namespace hm::test

@@ -4,6 +4,7 @@
 
 #include "common/net/control_socket.h"
 #include "common/wire/ask.h"
+#include "tests/unit/net/dial_support.h"
 #include "tests/unit/relay/relay_world.h"
 
 using hm::relay::test::answer;
@@ -50,6 +51,19 @@ TEST_CASE("a metered call: the same bytes, one row, known by its process") {
   CHECK(world.rows.calls[0].usage.output_tokens == 7);
   CHECK(world.rows.calls[0].attribution.client_pid == ::getpid());
   CHECK(world.rows.misses.empty());
+}
+
+TEST_CASE("while the origin's connection is not there the edge is told that we are at it") {
+  const hm::net::test::BlackHole hole;
+  World world;
+  world.dial.connect_to[kHost + ":443"] = "127.0.0.1:" + std::to_string(hole.port);
+  Peer& client = world.connect();
+  client.say("CONNECT " + kHost + ":443 HTTP/1.1\r\n\r\n");
+  REQUIRE(world.until([&] { return client.raw.ends_with("\r\n\r\n"); }));
+  CHECK(client.raw.starts_with("HTTP/1.1 102 "));
+  world.settle();
+  CHECK(client.raw.find(" 102 ") == client.raw.rfind(" 102 "));
+  CHECK(client.raw.find(" 200 ") == std::string::npos);
 }
 
 TEST_CASE("a row waits for a name that comes after the connection has gone") {

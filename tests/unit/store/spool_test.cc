@@ -17,7 +17,7 @@ namespace {
 
 constexpr SpoolLimits kSmall{.reserved = 64 * 1024, .most = 1024 * 1024};
 
-QueuedRows rows_of(std::vector<CallRecord> calls, std::vector<MissRecord> misses = {}) {
+QueuedRows rows_of(std::deque<CallRecord> calls, std::deque<MissRecord> misses = {}) {
   QueuedRows rows;
   rows.calls = std::move(calls);
   rows.misses = std::move(misses);
@@ -62,7 +62,7 @@ TEST_CASE("rows come back as they were, in order") {
   REQUIRE(made);
   Spool& spool = **made;
   CHECK(spool.empty());
-  std::vector<CallRecord> calls = {sample_call(), sample_call()};
+  std::deque<CallRecord> calls = {sample_call(), sample_call()};
   calls[1].usage.parts = {{"input_audio", 7}};
   calls[1].extra_usage = {{"advisor_message", "m", {}}};
   calls[1].tool_calls = {{"web_search", 2}};

@@ -74,7 +74,7 @@ TEST_CASE("locked: rows are in the spool soon, and later in the database, in ord
 
 TEST_CASE("what is safe survives the process, also a crash in the middle of the replay") {
   Bench bench;
-  bench.options.batch_rows = 10;
+  bench.options.transaction_rows = 10;
   bench.start();
   REQUIRE(bench.writer->flush(kLong));
   std::vector<std::string> ids;

@@ -78,6 +78,16 @@ TEST_CASE("the bundle holds the system's roots and our CA once") {
     CHECK(tls::read_certificates(*read_file(bundle)).size() == 3);
     CHECK_FALSE(tls::refresh_trust_bundle({system, {dir.path() / "none"}, ours}, bundle));
   }
+  SECTION("newer roots that are the same ones: the bundle's time says that it was looked at") {
+    const auto later = std::filesystem::last_write_time(bundle) - std::chrono::seconds(5);
+    std::filesystem::last_write_time(system, later);
+    std::filesystem::last_write_time(bundle, later - std::chrono::hours(1));
+    CHECK_FALSE(*tls::refresh_trust_bundle(sources, bundle));
+    CHECK(std::filesystem::last_write_time(bundle) > later);
+    std::filesystem::last_write_time(bundle, later + std::chrono::seconds(1));
+    CHECK_FALSE(*tls::refresh_trust_bundle(sources, bundle));
+    CHECK(std::filesystem::last_write_time(bundle) == later + std::chrono::seconds(1));
+  }
   SECTION("package file gone") {
     std::filesystem::remove(bundle.parent_path() / "__init__.py");
     CHECK(*tls::refresh_trust_bundle(sources, bundle));
@@ -97,6 +107,14 @@ TEST_CASE("the bundle holds the system's roots and our CA once") {
                                   "open(certifi.where()).read(); assert certifi.where() == \"" +
                                   bundle.string() + "\"'";
       CHECK(std::system(command.c_str()) == 0);
+      const std::string program =
+          "PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='" + (dir.path() / "python").string() +
+          "' python3 -c 'import certifi, certifi.core, subprocess, sys\n"
+          "def told(*words): return subprocess.check_output([sys.executable, \"-m\", \"certifi\", "
+          "*words], text=True)\n"
+          "assert told() == certifi.core.where() + \"\\n\"\n"
+          "assert told(\"--contents\") == certifi.contents() + \"\\n\"'";
+      CHECK(std::system(program.c_str()) == 0);
     }
   }
 }
