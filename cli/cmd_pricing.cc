@@ -64,8 +64,10 @@ int show(Context& context, const Flags& flags, const std::string& id) {
       }
       return kFine;
     }
-    for (const std::string& known : card.closest(provider, id))
-      near += (near.empty() ? "" : ", ") + printable(known);
+    for (const std::string& known : card.closest(provider, id)) {
+      if (!near.empty()) near += ", ";
+      near += printable(known);
+    }
   }
   *context.err << "halton-meter pricing: no card knows '" << printable(id) << "'";
   if (!near.empty()) *context.err << "; the nearest ids are " << near;

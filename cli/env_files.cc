@@ -19,23 +19,22 @@ constexpr std::string_view kPosix =
 _halton_meter_env() {
   # Inside `halton-meter run` its own pair is in charge.
   [ -z "${HALTON_METER_RUN_DIR-}" ] || return 0
-  local key value rest port= listens= local_ remote state queue timer again uid now list
+  local key value rest port= pid= name= now list
   if [ -r @PORTS@ ]; then
     while read -r key value rest; do
-      case $key in '"edge_port":') port=${value%,} ;; esac
+      case $key in
+        '"edge_port":') port=${value%,} ;;
+        '"edge_pid":') pid=${value%,} ;;
+      esac
     done <@PORTS@
   fi
   case $port in '' | *[!0-9]*) port=0 ;; esac
-  # Listening sockets come first in this table.
-  if [ "$port" -gt 0 ] && [ -r /proc/net/tcp ]; then
-    while read -r key local_ remote state queue timer again uid rest; do
-      case $state in 0A) ;; st) continue ;; *) break ;; esac
-      case $local_ in 0100007F:*) ;; *) continue ;; esac
-      [ "$uid" = @UID@ ] && [ "$((0x${local_#*:}))" = "$port" ] && listens=1 && break
-    done </proc/net/tcp
-  fi
+  # An edge that ends takes its pid out of the file; one that has crashed is no process any more, and
+  # what has its port by now is none of ours. (The kernel keeps fifteen letters of a name.)
+  case $pid in '' | *[!0-9]*) ;; *) [ -r "/proc/$pid/comm" ] && read -r name <"/proc/$pid/comm" ;; esac
+  [ "$name" = halton-meter-ed ] || port=0
   now=${https_proxy:-${HTTPS_PROXY:-}}
-  if [ -z "$listens" ]; then
+  if [ "$port" = 0 ]; then
     # Nobody there: what an earlier shell or the session had set goes.
     if [ -n "${HALTON_METER_ENV_PORT-}" ]; then
       if [ "$now" = "http://127.0.0.1:$HALTON_METER_ENV_PORT" ]; then
@@ -81,29 +80,22 @@ function _halton_meter_env
     # Inside `halton-meter run` its own pair is in charge.
     set -q HALTON_METER_RUN_DIR; and return 0
     set -l port 0
-    set -l listens 0
+    set -l name ''
     if test -r @PORTS@
         while read -l line
             set -l found (string match -r '"edge_port": *([0-9]+)' -- $line)
             and set port $found[2]
+            set found (string match -r '"edge_pid": *([0-9]+)' -- $line)
+            and test -r /proc/$found[2]/comm
+            and read name </proc/$found[2]/comm
         end <@PORTS@
     end
-    # Listening sockets come first in this table.
-    if test $port -gt 0 -a -r /proc/net/tcp
-        set -l wanted 0100007F:(printf %04X $port)
-        while read -l line
-            set -l field (string split -n ' ' -- $line)
-            test "$field[4]" = st; and continue
-            test "$field[4]" = 0A; or break
-            if test "$field[2]" = $wanted -a "$field[8]" = @UID@
-                set listens 1
-                break
-            end
-        end </proc/net/tcp
-    end
+    # An edge that ends takes its pid out of the file; one that has crashed is no process any more,
+    # and what has its port by now is none of ours. (The kernel keeps fifteen letters of a name.)
+    test "$name" = halton-meter-ed; or set port 0
     set -l now $https_proxy
     test -n "$now"; or set now $HTTPS_PROXY
-    if test $listens = 0
+    if test $port = 0
         if set -q HALTON_METER_ENV_PORT
             if test "$now" = "http://127.0.0.1:$HALTON_METER_ENV_PORT"
                 set -e HTTPS_PROXY
@@ -195,7 +187,6 @@ std::string filled(std::string_view body, const EnvFilesPlan& plan, bool fish) {
   fill(text, "@UNSET@", unset);
   fill(text, "@PORTS@", shell_quoted(plan.ports_file.string(), fish));
   fill(text, "@PYTHON@", shell_quoted(plan.places.python_dir.string(), fish));
-  fill(text, "@UID@", std::to_string(plan.uid));
   fill(text, "@LOOPBACK@", kLoopback);
   fill(text, "@UPSTREAM@", shell_quoted(plan.upstream, fish));
   // As many write it, and as it was taken over from: proxy.corp:3128.
@@ -210,6 +201,10 @@ std::string filled(std::string_view body, const EnvFilesPlan& plan, bool fish) {
 }  // namespace
 
 std::string shell_quoted(std::string_view text, bool fish) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+:,@";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos)
+    return std::string(text);
   std::string out = "'";
   for (const char c : text) {
     if (fish && (c == '\\' || c == '\'')) {

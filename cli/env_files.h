@@ -1,9 +1,9 @@
 // The files that bring a whole session's calls through the meter: env.sh and env.fish, which a
 // shell sources, and environment.d for what the user manager starts. Pure.
 //
-// A shell that sources env.sh looks whether the edge of this user listens (it reads
-// effective-ports.json and /proc/net/tcp, starts no process, waits for nobody), and sets the
-// variables or, when it does not, takes away what an earlier shell had set.
+// A shell that sources env.sh looks whether our edge accepts (it reads effective-ports.json and the
+// name of one process, starts none, waits for nobody), and sets the variables or, when it does not,
+// takes away what an earlier shell had set.
 #pragma once
 
 #include <string>
@@ -17,7 +17,6 @@ namespace hm::cli {
 struct EnvFilesPlan {
   ClientPlaces places;
   std::filesystem::path ports_file;
-  uint32_t uid = 0;
   std::string upstream;  // the proxy that [upstream] names; comes back when the edge is gone
 };
 
@@ -29,6 +28,7 @@ struct EnvFilesPlan {
 // marks variables as theirs.
 [[nodiscard]] std::string env_variable_names();
 
+// A word of a command line: as it is when every shell takes it so, else quoted.
 [[nodiscard]] std::string shell_quoted(std::string_view text, bool fish);
 
 }  // namespace hm::cli

@@ -1,6 +1,4 @@
 // Step 6 of an installation: the environment of shells and of the session, and the sentinels.
-#include <unistd.h>
-
 #include "cli/init_command.h"
 #include "cli/installer.h"
 #include "cli/pair_state.h"
@@ -18,7 +16,6 @@ std::filesystem::path environment_d_file(const Context& context) {
 EnvFilesPlan Installer::env_plan() const {
   return {.places = places_,
           .ports_file = context_.home.ports(),
-          .uid = ::getuid(),
           .upstream = config::load(context_.home.config()).config.upstream.proxy};
 }
 

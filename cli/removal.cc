@@ -18,6 +18,7 @@
 #include "cli/settings.h"
 #include "cli/units.h"
 #include "cli/user_places.h"
+#include "common/base/memory_folder.h"
 
 namespace hm::cli {
 namespace {
@@ -199,6 +200,7 @@ void Removal::purge(bool data_too, bool edge_stays) {
     if (failed) resisted_.push_back(at->path().string() + " (" + failed.message() + ")");
   }
   if (edge_stays) return;
+  remove_memory_folders(root, data_too);
   std::error_code ignored;
   fs::remove(root, ignored);  // when it is empty
   fs::remove(context_.place.edge_socket.parent_path(), ignored);
@@ -209,6 +211,7 @@ int Removal::stop_edge_when_unused(const std::vector<CarryingProcess>& listed) {
   // Installed again meanwhile: not ours to end.
   if (service_.units_installed() || PairService(context_).units_installed()) return kFine;
   end_edge();
+  remove_memory_folders(context_.home.root(), false);
   std::error_code ignored;
   fs::remove(context_.place.edge_socket.parent_path(), ignored);
   if (service_.systemd().usable()) static_cast<void>(service_.systemd().call({"daemon-reload"}));

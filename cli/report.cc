@@ -100,9 +100,13 @@ std::string totals_text(const Report& report) {
 }
 
 std::string misses_text(const Report& report) {
-  if (!report.covers_all)
-    return "calls past the meter are not known by project or run; the report without that filter "
-           "has them\n";
+  if (!report.covers_all) {
+    if (report.misses.empty()) return {};
+    return counted(report.share.missed, "call", "calls") + " of this period not metered (" +
+           reasons_text(report.misses) +
+           "); by project or run they are not known: who made a call is looked up by the meter, "
+           "and these went past it\n";
+  }
   if (!report.share.per_mille()) return {};
   std::string out = per_mille_text(report.share.per_mille()) + " of calls metered";
   if (report.share.missed == 0) return out + "\n";
@@ -199,11 +203,8 @@ Result<Report> read_report(store::Queries& queries, const ReportWish& wish) {
   report.unpriced = std::move(summary->unpriced);
   for (const ReportTable table : wish.tables)
     report.sections.push_back({table, std::move(groups_of(*summary, table))});
-  if (report.covers_all) {
-    if (const auto missed = queries.missed(filter))
-      report.share = {report.totals.requests, *missed};
-    if (auto misses = queries.misses(filter)) report.misses = std::move(*misses);
-  }
+  if (const auto missed = queries.missed(filter)) report.share = {report.totals.requests, *missed};
+  if (auto misses = queries.misses(filter)) report.misses = std::move(*misses);
   return report;
 }
 

@@ -37,7 +37,7 @@ struct Report {
   ReportWish wish;
   store::Totals totals;
   std::vector<ReportSection> sections;
-  // Misses know nothing of projects and runs; they are told only when the report covers everything.
+  // Misses know nothing of projects and runs: with such a filter they are those of the period.
   bool covers_all = true;
   store::MeteredShare share;
   std::vector<store::MissCount> misses;

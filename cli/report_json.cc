@@ -89,26 +89,23 @@ std::string report_json(const Report& report, const std::string& version) {
         .end_object();
   json.end_array();
 
-  json.key("metering");
-  if (!report.covers_all) {
-    json.null();
-  } else {
+  // By project or run there is no share: misses are those of the period, whoever made them.
+  json.key("metering").begin_object();
+  if (report.covers_all) json.member("metered", report.share.metered);
+  json.member("missed", report.share.missed);
+  if (report.covers_all) json.member("metered_per_mille", report.share.per_mille());
+  json.member("of", report.covers_all ? "report" : "period");
+  json.key("misses").begin_array();
+  for (const store::MissCount& miss : report.misses)
     json.begin_object()
-        .member("metered", report.share.metered)
-        .member("missed", report.share.missed)
-        .member("metered_per_mille", report.share.per_mille());
-    json.key("misses").begin_array();
-    for (const store::MissCount& miss : report.misses)
-      json.begin_object()
-          .member("host", miss.host)
-          .member("reason", miss.reason)
-          .member("count", miss.count)
-          .member("bytes_up", miss.bytes_up)
-          .member("bytes_down", miss.bytes_down)
-          .member("last_seen", iso8601_utc(miss.last_us))
-          .end_object();
-    json.end_array().end_object();
-  }
+        .member("host", miss.host)
+        .member("reason", miss.reason)
+        .member("count", miss.count)
+        .member("bytes_up", miss.bytes_up)
+        .member("bytes_down", miss.bytes_down)
+        .member("last_seen", iso8601_utc(miss.last_us))
+        .end_object();
+  json.end_array().end_object();
   return json.end_object().take();
 }
 

@@ -100,9 +100,9 @@ bool Supervised::listen() {
 // --- what it says -------------------------------------------------------------------------------
 
 void Supervised::hear(std::string_view line, Words& words) {
-  const size_t equals = std::min(line.find('='), line.size());
-  const std::string_view key = line.substr(0, equals);
-  const std::string_view value = line.substr(std::min(equals + 1, line.size()));
+  const auto equals = std::ranges::find(line, '=');
+  const std::string_view key(line.begin(), equals);
+  const std::string_view value(equals == line.end() ? equals : equals + 1, line.end());
   if (key == "FDSTORE") words.stores = value == "1";
   if (key == "FDSTOREREMOVE") words.removes = value == "1";
   if (key == "FDNAME") words.fd_name = value;
@@ -136,7 +136,7 @@ void Supervised::read_words() {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t got = ::recvmsg(notify_.get(), &message, MSG_CMSG_CLOEXEC);
-    if (got < 0) return;
+    if (got < 0 || static_cast<size_t>(got) > text.size()) return;
     std::vector<Descriptor> came;
     ucred sender{};
     for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr;

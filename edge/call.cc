@@ -263,6 +263,7 @@ void Call::on_gate_closed() {
 // A metered call broke. When its interceptor is gone without a word, it took the call with it; when
 // it is there, or ended in order, it only passed on what the origin did.
 void Call::check_interceptor(bool then_end) {
+  ending_ = ending_ || then_end;  // whoever asks again meanwhile does not take that back
   switch (context_.watch.fate(process_)) {
     case net::ProcessWatch::Fate::unknown:
       return knock_for_process(then_end);
@@ -278,6 +279,7 @@ void Call::check_interceptor(bool then_end) {
     case net::ProcessWatch::Fate::ended:
       break;
   }
+  // Not for who only asks: it goes through all calls, and must not end one on the way.
   if (then_end) apply(Event::ended);
 }
 
@@ -286,13 +288,13 @@ void Call::knock_for_process(bool then_end) {
   if (context_.knocker.interceptor_leaving()) return then_end ? apply(Event::ended) : void();
   dialer_.cancel();
   dialer_.dial_local(context_.knocker.port(), context_.config.edge.ask_limit_ms,
-                     [this, then_end](const Result<net::TcpSocket>& socket) {
+                     [this](const Result<net::TcpSocket>& socket) {
                        if (!socket) {
                          miss_reason_ = "interceptor_lost";
                          write_miss(tunnel_.so_far());
                          if (context_.gate.on_ask_failed()) context_.knocker.gate_changed();
                        }
-                       if (then_end) apply(Event::ended);
+                       if (ending_) apply(Event::ended);
                      });
 }
 

@@ -112,6 +112,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   MissLedger::Entry entry_ = MissLedger::kNone;  // in the ledger while the raw tunnel is open
   bool missed_ = false;                          // this call is in the ledger, completed
   bool lingering_ = false;  // answered; waiting for the client to read it and go
+  bool ending_ = false;     // over, as soon as it is known what became of the interceptor
   bool settling_ = false;   // over; waiting for what became of the interceptor
 };
 

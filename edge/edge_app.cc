@@ -10,7 +10,6 @@
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/notify.h"
-#include "common/base/port_holder.h"
 #include "common/config/ports.h"
 
 namespace hm::edge {
@@ -54,11 +53,12 @@ EdgeApp::EdgeApp(const setup::ProcessFlags& flags, std::string version,
       pulse_(loop_,
              [this] {
                notify::send("WATCHDOG=1");
-               keep_ledger();
+               keeper_.pulse();
                check_drained();
              }),
       drain_limit_(loop_, [this] { loop_.stop(); }),
-      ledger_work_(loop_),
+      ports_work_(loop_),
+      keeper_(loop_, home_, place_, wire::LedgerKind::edge, ledger_.file()),
       reload_(loop_, home_.config(), loaded_,
               [this](const std::vector<std::string>&, const setup::ConfigReload::Done& done) {
                 take_up_config();
@@ -89,24 +89,15 @@ Result<uint16_t> EdgeApp::start() {
   if (!port) return port;
   kept_.keep(kPurpose, wanted, claimed, listener_.file_descriptor());
   context_.edge_port = *port;
-  if (wanted != 0 && *port != wanted) {
-    log::warn("edge.port_taken")
-        .with("wanted", wanted)
-        .with("port", *port)
-        .with("text", describe_port_holder(wanted) +
-                          " holds the port; halton-meter env prints the new one, or pin [daemon] "
-                          "edge_port in config.toml");
-  }
-  const auto known = config::read_ports(place_.ports_file);
-  config::EffectivePorts mine;
-  mine.edge_port = *port;
-  if (const auto written = config::write_ports(place_.ports_file, mine, clock_.wall_us()); !written)
-    log::warn("edge.ports_file").with("file", place_.ports_file.string()).with(written.error());
-  static_cast<void>(
-      ensure_dir(place_.edge_socket.parent_path()));  // else it is made with the socket
-  if (const auto ledger = ledger_.keep_in(lasting_folders(home_, place_), clock_.wall_us());
+  setup::warn_port_taken("edge.port_taken", wanted, *port,
+                         "the port; halton-meter env prints the new one, or pin [daemon] "
+                         "edge_port in config.toml");
+  const auto ports = config::read_ports(place_.ports_file).value_or(config::EffectivePorts{});
+  setup::publish_ports("edge.ports_file", place_, {.edge_port = *port, .edge_pid = ::getpid()},
+                       clock_.wall_us());
+  if (const auto ledger = ledger_.keep_in(wire::ledger_folders(home_, place_), clock_.wall_us());
       !ledger)
-    log::warn("edge.ledger_in_memory").with("folder", home_.root().string()).with(ledger.error());
+    log::warn("edge.ledger_without_name").with(ledger.error());
   if (!ledger_.empty()) log::info("edge.ledger.loaded").with("calls", ledger_.calls());
   // Both accept from the same socket until here; from here on calls are ours.
   relieved = relieved || (claimed >= 0 && setup::Departure::take_over(place_.edge_socket));
@@ -117,7 +108,6 @@ Result<uint16_t> EdgeApp::start() {
         .with("path", place_.edge_socket.string())
         .with(listening.error());
 
-  const config::EffectivePorts ports = known.value_or(config::EffectivePorts{});
   // A pair of one command knows only itself, not who is at the usual port.
   const int64_t usual = flags_.lifeline >= 0 ? 0 : loaded_.config.daemon.internal_port;
   knocker_.start(port_of(ports.internal_port, usual),
@@ -152,20 +142,6 @@ void EdgeApp::take_up_config() {
   if (calls_.size() < most_calls_) accept_again();
 }
 
-// While no disk had room the ledger is in memory: as soon as there is a file it goes on there.
-void EdgeApp::keep_ledger() {
-  if (ledger_.survives() || ledger_work_.busy()) return;
-  ledger_work_.start<Result<wire::MissFile>>(
-      [folders = lasting_folders(home_, place_)] {
-        return wire::MissFile::make(folders, wire::MissFile::Kind::edge);
-      },
-      [this](Result<wire::MissFile> file) {
-        if (!file || !file->survives()) return;
-        ledger_.move_to(std::move(*file));
-        log::info("edge.ledger_kept").with("calls", ledger_.calls());
-      });
-}
-
 int EdgeApp::run() {
   setup::start_log(loaded_.config, home_.edge_log());
   most_calls_ = setup::raise_descriptor_limit(most_calls_);
@@ -192,7 +168,7 @@ void EdgeApp::finish() {
   knocker_.stop();
   control_.close();
   for (const auto& [id, call] : calls_) call->write_off();
-  ledger_.close();
+  keeper_.close(ledger_.needed());
 }
 
 void EdgeApp::on_accept(net::TcpSocket socket) {
@@ -207,8 +183,7 @@ void EdgeApp::on_accept(net::TcpSocket socket) {
   }
   const uint64_t id = next_id_++;
   auto call = std::make_unique<Call>(context_, static_cast<Call::Owner&>(*this), id);
-  Call& started = *call;
-  calls_.emplace(id, std::move(call));
+  Call& started = *calls_.emplace(id, std::move(call)).first->second;
   if (calls_.size() >= most_calls_ && parked_ < 0) {
     full.add();
     parked_ = ::fcntl(listener_.file_descriptor(), F_DUPFD_CLOEXEC, 0);
@@ -244,6 +219,7 @@ void EdgeApp::drain(int64_t limit_ms) {
   draining_ = true;
   accept_again();
   listener_.close();
+  setup::retract_edge(ports_work_, place_, clock_.wall_us());
   log::info("edge.drain").with("open_calls", calls_.size()).with("relieved", departure_.relieved());
   if (limit_ms >= 0) drain_limit_.start_once(limit_ms);
   pulse_.start_repeating(100);

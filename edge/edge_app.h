@@ -14,10 +14,10 @@
 #include "common/net/fd_watch.h"
 #include "common/net/loop.h"
 #include "common/net/tcp_listener.h"
-#include "common/net/work.h"
 #include "common/setup/config_reload.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
+#include "common/setup/ledger_keeper.h"
 #include "common/setup/process.h"
 #include "edge/call.h"
 
@@ -46,7 +46,6 @@ class EdgeApp final : private Call::Owner {
   void on_call_over(uint64_t id) override;
   void accept_again();
   void check_drained();
-  void keep_ledger();
   void add_hosts();
   void take_up_config();
   [[nodiscard]] std::string answer(std::string_view line);
@@ -76,7 +75,8 @@ class EdgeApp final : private Call::Owner {
   net::FdWatch lifeline_;
   net::Timer pulse_;
   net::Timer drain_limit_;
-  net::Work ledger_work_;
+  net::Work ports_work_;
+  setup::LedgerKeeper keeper_;
   setup::ConfigReload reload_;
   std::unique_ptr<net::SignalWatch> on_term_;
   std::unique_ptr<net::SignalWatch> on_int_;

@@ -21,7 +21,8 @@ std::string EdgeApp::answer(std::string_view line) {
   if (verb == "status" || verb == "doctor") return status_answer();
   if (verb == "ledger") return ledger_answer();
   if (verb == "ledger-ack") {
-    ledger_.acknowledge(wire::number_of(*request));
+    // Sequences are those of the edge that offered: a successor of its has others.
+    if (wire::number_of(*request, 1) == ::getpid()) ledger_.acknowledge(wire::number_of(*request));
     return fine;
   }
   if (verb == "drain") {

@@ -17,9 +17,8 @@ constexpr const char* kUsage =
     "  --run-dir DIR      folder for the control socket and effective-ports.json of this pair\n"
     "  --edge-port N      port to listen on (default: config.toml, 8081); 0 = any free one\n"
     "  --lifeline-fd N    exit when this descriptor has reached its end and no tunnel is open\n"
-    "  --supervised       under systemd: work in a child process, so that a successor can start "
-    "while\n"
-    "                     this one still finishes its calls; the port is kept over restarts\n"
+    "  --supervised       under systemd: work in a child process, so that a successor can start\n"
+    "                     while this one finishes its calls; the port is kept over restarts\n"
     "  --version, --help\n"
     "\n"
     "Example: halton-meter-edge --home /tmp/meter --edge-port 0\n";

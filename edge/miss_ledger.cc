@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "common/base/random_id.h"
 
 namespace hm::edge {
@@ -18,33 +19,23 @@ MissLedger::MissLedger() : origin_(random_number()) {
   for (size_t slot = kMaxEntries; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
-Result<void> MissLedger::keep_in(const Folders& folders, int64_t now_us) {
+Result<void> MissLedger::keep_in(const wire::LedgerFolders& folders, int64_t now_us) {
   auto file = wire::MissFile::take_or_make(folders);
   if (!file) return std::unexpected(file.error());
   file_ = std::move(*file);
-  file_.recover(now_us);
   free_.clear();
-  std::vector<size_t> found;
   for (size_t slot = kMaxEntries; slot-- > 0;)
-    (file_.slots()[slot].state == wire::MissSlot::free ? free_ : found).push_back(slot);
-  // What was offered before comes first and keeps its name.
-  std::sort(found.begin(), found.end(), [this](size_t a, size_t b) {
-    const auto key = [this](size_t slot) {
-      const wire::MissSlot& one = file_.slots()[slot];
-      return std::tuple(one.offered == 0, one.at_us, one.number);
-    };
-    return key(a) < key(b);
-  });
-  for (const size_t slot : found) {
+    if (file_[slot].state == wire::MissSlot::free) free_.push_back(slot);
+  for (const size_t slot : file_.recover(now_us)) {
     enter(slot);
-    if (file_.slots()[slot].offered != 0) offered_ = next_sequence_ - 1;
+    if (file_[slot].offered != 0) offered_ = next_sequence_ - 1;
   }
   file_.release_pages();
   return {};
 }
 
 void MissLedger::enter(size_t slot) {
-  calls_ += file_.slots()[slot].miss().count;
+  calls_ += file_[slot].miss().count;
   done_.emplace(next_sequence_++, slot);
 }
 
@@ -59,28 +50,25 @@ size_t MissLedger::free_slot() {
   return slot;
 }
 
-MissLedger::Entry MissLedger::begin(const Miss& miss) {
-  if (open_ >= kMaxOpen) return kNone;
+size_t MissLedger::fill_slot(const Miss& miss, wire::MissSlot::State state) {
   const size_t slot = free_slot();
   Miss named = miss;
   named.origin = origin_;
   named.number = next_number_++;
-  file_.slots()[slot].fill(named, wire::MissSlot::open);
-  ++open_;
+  file_.change(slot).fill(named, state);
   return slot;
 }
 
+MissLedger::Entry MissLedger::begin(const Miss& miss) {
+  if (open_ >= kMaxOpen) return kNone;
+  ++open_;
+  return fill_slot(miss, wire::MissSlot::open);
+}
+
 void MissLedger::complete(Entry entry, const Miss& miss) {
-  if (entry == kNone) {
-    const size_t slot = free_slot();
-    Miss named = miss;
-    named.origin = origin_;
-    named.number = next_number_++;
-    file_.slots()[slot].fill(named, wire::MissSlot::done);
-    return enter(slot);
-  }
-  file_.slots()[entry].set_numbers(miss);
-  file_.slots()[entry].set_state(wire::MissSlot::done);
+  if (entry == kNone) return enter(fill_slot(miss, wire::MissSlot::done));
+  file_.change(entry).set_numbers(miss);
+  file_.change(entry).set_state(wire::MissSlot::done);
   --open_;
   enter(entry);
 }
@@ -88,7 +76,7 @@ void MissLedger::complete(Entry entry, const Miss& miss) {
 void MissLedger::compact(int64_t span_us, bool any_host) {
   std::map<std::tuple<std::string, std::string, int64_t>, size_t> sums;
   for (auto it = done_.upper_bound(offered_); it != done_.end();) {
-    const Miss miss = file_.slots()[it->second].miss();
+    const Miss miss = file_[it->second].miss();
     const auto key =
         std::tuple(any_host ? std::string() : miss.host, miss.reason, miss.at_us / span_us);
     const auto [sum, first] = sums.emplace(key, it->second);
@@ -96,12 +84,7 @@ void MissLedger::compact(int64_t span_us, bool any_host) {
       ++it;
       continue;
     }
-    Miss whole = file_.slots()[sum->second].miss();
-    whole.count += miss.count;
-    whole.bytes_up += miss.bytes_up;
-    whole.bytes_down += miss.bytes_down;
-    whole.duration_us += miss.duration_us;
-    file_.merge(sum->second, it->second, whole);
+    file_.merge(sum->second, it->second);
     free_.push_back(it->second);
     it = done_.erase(it);
   }
@@ -111,9 +94,11 @@ std::vector<Miss> MissLedger::offer(size_t most) {
   std::vector<Miss> list;
   for (const auto& [sequence, slot] : done_) {
     if (list.size() == std::min(most, kMaxOffered)) break;
-    file_.slots()[slot].offered = 1;
+    // Its page was lost (somebody cut the file): which call it was is not known, that it was is.
+    if (!file_[slot].whole()) file_.change(slot).count_as_damaged(system_clock().wall_us());
+    file_.change(slot).offered = 1;
     offered_ = std::max(offered_, sequence);
-    list.push_back(file_.slots()[slot].miss());
+    list.push_back(file_[slot].miss());
     list.back().sequence = sequence;
   }
   return list;
@@ -122,15 +107,11 @@ std::vector<Miss> MissLedger::offer(size_t most) {
 void MissLedger::acknowledge(int64_t up_to_sequence) {
   const auto end = done_.upper_bound(std::min(up_to_sequence, offered_));
   for (auto it = done_.begin(); it != end; ++it) {
-    calls_ -= file_.slots()[it->second].miss().count;
-    file_.slots()[it->second].set_state(wire::MissSlot::free);
+    calls_ -= file_[it->second].miss().count;
+    file_.change(it->second).set_state(wire::MissSlot::free);
     free_.push_back(it->second);
   }
   done_.erase(done_.begin(), end);
-}
-
-void MissLedger::close() {
-  if (done_.empty() && open_ == 0) file_.remove();
 }
 
 }  // namespace hm::edge

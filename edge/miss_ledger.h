@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <utility>
 #include <vector>
@@ -31,14 +30,12 @@ class MissLedger {
 
   MissLedger();
   // From now on in a file; what a dead edge left there is taken over. Before the first entry.
-  [[nodiscard]] Result<void> keep_in(const Folders& folders, int64_t now_us);
-  // There was no room, and now there is a file: what is entered goes on in it.
-  void move_to(wire::MissFile fresh) { file_.move_to(std::move(fresh)); }
+  [[nodiscard]] Result<void> keep_in(const wire::LedgerFolders& folders, int64_t now_us);
+  [[nodiscard]] wire::MissFile& file() { return file_; }  // for its keeper
 
   void add(const Miss& miss) { complete(kNone, miss); }  // a call that is over
   [[nodiscard]] Entry begin(const Miss& miss);           // one that begins; kNone: not entered yet
   void complete(Entry entry, const Miss& miss);
-  void close();  // the edge ends: an empty file goes, another stays for the next edge
 
   // The oldest entries, kMaxOffered at most. They stay as they are until acknowledged.
   [[nodiscard]] std::vector<Miss> offer(size_t most = kMaxOffered);
@@ -49,9 +46,11 @@ class MissLedger {
   [[nodiscard]] int64_t calls() const { return calls_; }  // of calls that are over, summed
   [[nodiscard]] bool survives() const { return file_.survives(); }  // the end of the process
   [[nodiscard]] bool empty() const { return done_.empty(); }
+  [[nodiscard]] bool needed() const { return !done_.empty() || open_ > 0; }  // by the next edge
 
  private:
   size_t free_slot();
+  size_t fill_slot(const Miss& miss, wire::MissSlot::State state);
   void enter(size_t slot);
   void compact(int64_t span_us, bool any_host);
 

@@ -35,7 +35,7 @@ FOLDERS = {
     CONFIG: [BASE],
     ASK: [BASE, NET, WIRE],  # what may be asked at the interceptor's door
     RATES_TOML: [BASE],
-    SETUP: [BASE, NET, CONFIG],  # how both processes begin
+    SETUP: [BASE, NET, WIRE, CONFIG],  # what both processes do alike
     "edge": [BASE, NET, WIRE, ASK, CONFIG, SETUP],
     INTERCEPTOR: [BASE],
     "interceptor/tls": [BASE],

@@ -39,9 +39,11 @@ std::unexpected<Error> system_failure(const char* where) {
   return fail(code_for(error), where, error);
 }
 
+}  // namespace
+
 // $XDG_RUNTIME_DIR. A shell of su, sudo or cron lacks it, and has to find the pair of the session
 // all the same.
-std::string runtime_folder() {
+std::string session_runtime_folder() {
   if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/')
     return runtime;
   const std::string usual = fmt::format("/run/user/{}", ::getuid());
@@ -50,8 +52,6 @@ std::string runtime_folder() {
       ::stat(usual.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::getuid();
   return ours ? usual : std::string();
 }
-
-}  // namespace
 
 Home Home::from_environment() {
   if (const char* moved = std::getenv("HALTON_METER_HOME"); moved != nullptr && *moved != '\0')
@@ -68,7 +68,8 @@ RunPlace RunPlace::usual(const Home& home) {
   // A moved home is a world of its own: it must not meet the user's real pair in the runtime
   // folder.
   const char* moved = std::getenv("HALTON_METER_HOME");
-  const std::string runtime = moved == nullptr || *moved == '\0' ? runtime_folder() : std::string();
+  const std::string runtime =
+      moved == nullptr || *moved == '\0' ? session_runtime_folder() : std::string();
   const std::filesystem::path folder =
       runtime.empty() ? home.root() / "run" : std::filesystem::path(runtime) / "halton-meter";
   return {folder / "edge.sock", folder / "daemon.sock", home.ports()};
@@ -76,10 +77,6 @@ RunPlace RunPlace::usual(const Home& home) {
 
 RunPlace RunPlace::in_folder(const std::filesystem::path& folder) {
   return {folder / "edge.sock", folder / "daemon.sock", folder / "effective-ports.json"};
-}
-
-Folders lasting_folders(const Home& home, const RunPlace& place) {
-  return {home.root(), place.edge_socket.parent_path()};
 }
 
 Result<void> ensure_dir(const std::filesystem::path& path, mode_t mode) {

@@ -59,10 +59,10 @@ struct RunPlace {
   [[nodiscard]] static RunPlace in_folder(const std::filesystem::path& folder);
 };
 
-// Where files are kept that must outlive their process: the home, and, when its disk takes nothing,
-// the run folder, which mostly lies in memory.
 using Folders = std::vector<std::filesystem::path>;
-[[nodiscard]] Folders lasting_folders(const Home& home, const RunPlace& place);
+
+// $XDG_RUNTIME_DIR, else /run/user/UID when that is ours; else empty.
+[[nodiscard]] std::string session_runtime_folder();
 
 // Creates the folder and its parents; the folder itself gets `mode` when it is new.
 [[nodiscard]] Result<void> ensure_dir(const std::filesystem::path& path, mode_t mode = 0700);

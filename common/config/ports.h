@@ -13,9 +13,11 @@
 namespace hm::config {
 
 struct EffectivePorts {
-  std::optional<uint16_t> edge_port;
-  std::optional<uint16_t> internal_port;
-  std::optional<uint16_t> api_port;
+  std::optional<uint16_t> edge_port = std::nullopt;
+  std::optional<uint16_t> internal_port = std::nullopt;
+  std::optional<uint16_t> api_port = std::nullopt;
+  std::optional<int32_t> edge_pid =
+      std::nullopt;  // of the edge that accepts there; for start files of shells
 };
 
 // not_found without a file; malformed when no port can be read from it.
@@ -24,6 +26,10 @@ struct EffectivePorts {
 // Sets the ports that `mine` names and keeps the others. `now_us` is wall time, for "written_at".
 [[nodiscard]] Result<void> write_ports(const std::filesystem::path& path,
                                        const EffectivePorts& mine, int64_t now_us);
+
+// This edge accepts nobody any more: unless another one has written itself down meanwhile, none
+// does.
+void forget_edge(const std::filesystem::path& path, int32_t pid, int64_t now_us);
 
 // Pure halves, for tests.
 [[nodiscard]] EffectivePorts parse_ports(std::string_view json);

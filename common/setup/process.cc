@@ -1,6 +1,7 @@
 #include "common/setup/process.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/port_holder.h"
 
 namespace hm::setup {
 namespace {
@@ -133,6 +135,29 @@ size_t raise_descriptor_limit(size_t wanted) {
       .with("connections", possible)
       .with("text", "raise LimitNOFILE= of the unit, or the hard limit (ulimit -Hn)");
   return possible;
+}
+
+void warn_port_taken(const char* event, uint16_t wanted, uint16_t port, std::string_view then) {
+  if (wanted == 0 || port == wanted) return;
+  log::warn(event)
+      .with("wanted", wanted)
+      .with("port", port)
+      .with("text", describe_port_holder(wanted) + " holds " + std::string(then));
+}
+
+void publish_ports(const char* failure, const RunPlace& place, const config::EffectivePorts& mine,
+                   int64_t wall_us) {
+  if (const auto written = config::write_ports(place.ports_file, mine, wall_us); !written)
+    log::warn(failure).with("file", place.ports_file.string()).with(written.error());
+}
+
+void retract_edge(net::Work& work, const RunPlace& place, int64_t wall_us) {
+  work.start<bool>(
+      [file = place.ports_file, wall_us] {
+        config::forget_edge(file, ::getpid(), wall_us);
+        return true;
+      },
+      [](bool) {});
 }
 
 }  // namespace hm::setup

@@ -11,7 +11,9 @@
 #include "common/base/fs.h"
 #include "common/base/result.h"
 #include "common/config/config.h"
+#include "common/config/ports.h"
 #include "common/net/dialer.h"
+#include "common/net/work.h"
 
 namespace hm::setup {
 
@@ -43,6 +45,14 @@ void update_dial_options(net::DialOptions& options, const config::Config& config
 
 void set_log(const config::Config& config);  // level and size
 void start_log(const config::Config& config, const std::filesystem::path& file);
+
+// `port` instead of `wanted`: who holds that, and `then`, what that means.
+void warn_port_taken(const char* event, uint16_t wanted, uint16_t port, std::string_view then);
+void publish_ports(const char* failure, const RunPlace& place, const config::EffectivePorts& mine,
+                   int64_t wall_us);
+// Shells that are opened from now on shall not carry the address of this edge: it accepts nobody
+// any more. Off the loop, with `work`.
+void retract_edge(net::Work& work, const RunPlace& place, int64_t wall_us);
 
 // The soft limit of open descriptors becomes the hard one. Of `wanted` connections, how many can be
 // had with it: each takes two descriptors, and some are kept for everything else.

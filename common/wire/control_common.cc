@@ -34,12 +34,12 @@ std::string answer_fields(const std::vector<std::pair<std::string_view, std::str
   return answer.text();
 }
 
-std::string argument_of(const ControlRequestLine& request) {
-  return request.arguments.empty() ? "" : request.arguments[0];
+std::string argument_of(const ControlRequestLine& request, size_t which) {
+  return request.arguments.size() <= which ? "" : request.arguments[which];
 }
 
-int64_t number_of(const ControlRequestLine& request) {
-  const std::string argument = argument_of(request);
+int64_t number_of(const ControlRequestLine& request, size_t which) {
+  const std::string argument = argument_of(request, which);
   int64_t value = 0;
   const size_t digits = argument.find('=') + 1;  // npos + 1 is 0
   std::from_chars(argument.data() + digits, argument.data() + argument.size(), value);

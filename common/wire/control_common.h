@@ -20,8 +20,8 @@ namespace hm::wire {
 [[nodiscard]] std::string answer_fields(
     const std::vector<std::pair<std::string_view, std::string>>& fields);
 
-// The first argument, empty without; as a number, "17" or "upto=17", 0 when it is none.
-[[nodiscard]] std::string argument_of(const ControlRequestLine& request);
-[[nodiscard]] int64_t number_of(const ControlRequestLine& request);
+// An argument, empty without; as a number, "17" or "upto=17", 0 when it is none.
+[[nodiscard]] std::string argument_of(const ControlRequestLine& request, size_t which = 0);
+[[nodiscard]] int64_t number_of(const ControlRequestLine& request, size_t which = 0);
 
 }  // namespace hm::wire

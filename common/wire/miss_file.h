@@ -1,105 +1,82 @@
-// A ledger as a file of fixed size that is mapped into memory: what is entered survives the
-// process, kill -9 included, and costs no system call. The edge enters calls that went past the
-// meter, the interceptor the calls that it has under way. One file per process,
-// "edge-ledger.PID.HEX" or "daemon-ledger.PID.HEX" in the home folder, locked (flock) while it
-// lives: whoever gets the lock has found the file of a dead one.
+// The ledger of a living process: a file of fixed size, mapped into memory. What is entered
+// survives the process, kill -9 included, and costs no system call. The edge enters calls that went
+// past the meter, the interceptor the calls that it has under way. One file per process,
+// "edge-ledger.PID.HEX" or "daemon-ledger.PID.HEX", locked (flock) while it lives: whoever gets the
+// lock has found the file of a dead one (dead_ledger.h).
 //
-// Its blocks are reserved when it is made, so that a full disk cannot take them. Should a page be
-// lost all the same (somebody cut the file), plain memory takes its place: the process lives, those
-// entries are gone.
+// The file is in memory, never on a disk (ledger_folders.h): no store of a loop waits for a file
+// system. Its blocks are reserved when it is made. Should a page be lost all the same (somebody cut
+// the file), plain memory takes its place: the process lives.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "common/base/fs.h"
+#include "common/base/descriptor.h"
 #include "common/base/result.h"
-#include "common/wire/miss.h"
+#include "common/wire/ledger_folders.h"
+#include "common/wire/miss_slot.h"
 
 namespace hm::wire {
 
-// One entry, in place. `state` is stored last, so that a process may die between any two stores.
-struct MissSlot {
-  enum State : uint32_t {
-    free = 0,
-    open = 0x4e45504f,  // "OPEN": the call is under way
-    done = 0x454e4f44,  // "DONE"
-  };
-  uint32_t state;
-  uint32_t check;  // of what never changes: from `origin` to `call_id`
-  uint64_t origin;
-  int64_t number;
-  int64_t at_us;
-  int64_t client_port;
-  char host[256];
-  char reason[40];
-  char call_id[40];
-  // These change.
-  int64_t count;
-  int64_t bytes_up;
-  int64_t bytes_down;
-  int64_t duration_us;
-  uint32_t offered;  // an interceptor has seen it: it keeps its name and is not summed any more
-  uint32_t cut;      // its process died before the call was over
-  char unused[96];
-
-  void fill(const Miss& miss, State as);
-  void set_numbers(const Miss& miss);
-  void set_state(State to) { std::atomic_ref(state).store(to, std::memory_order_release); }
-  [[nodiscard]] Miss miss() const;  // without a sequence
-  [[nodiscard]] std::string call() const;
-  [[nodiscard]] bool whole() const;
-};
-static_assert(sizeof(MissSlot) == 512);
+enum class LedgerKind : uint8_t { edge, daemon };
 
 class MissFile {
  public:
-  static constexpr size_t kSlots = 4096;
-  enum class Kind : uint8_t { edge, daemon };
+  static constexpr size_t kSlots = LedgerLayout::kSlots;
+  using Kind = LedgerKind;
 
-  // Plain memory, lost with the process: when no folder can be written.
+  // Memory without a name: lost with the process, but for its copy in the home.
   MissFile();
-  // In the first folder that has room. Blocks shortly, as the other two do.
-  [[nodiscard]] static Result<MissFile> make(const Folders& folders, Kind kind);
-  // The file of a dead edge, entries and all, else a new one.
-  [[nodiscard]] static Result<MissFile> take_or_make(const Folders& folders);
-  // Files in the folders whose process is dead, locked. Files that are none are renamed *.bad.
-  [[nodiscard]] static std::vector<MissFile> take_dead(const Folders& folders, Kind kind,
-                                                       size_t most);
+  // In the first folder in memory that has room. Blocks shortly, as the next one does.
+  [[nodiscard]] static Result<MissFile> make(const LedgerFolders& folders, Kind kind);
+  // What a dead edge left, entries and all, else a new one.
+  [[nodiscard]] static Result<MissFile> take_or_make(const LedgerFolders& folders);
   ~MissFile();
   MissFile(MissFile&& other) noexcept;
   MissFile& operator=(MissFile&& other) noexcept;
 
-  [[nodiscard]] std::span<MissSlot> slots();
-  [[nodiscard]] bool survives() const { return fd_ >= 0; }
+  [[nodiscard]] const MissSlot& operator[](size_t slot) const { return layout_->slots[slot]; }
+  [[nodiscard]] std::span<const MissSlot> slots() const { return layout_->slots; }
+  [[nodiscard]] MissSlot& change(size_t slot);
+  // As MissSlot::recover(), for all that is in use. Those slots, in the order in which they are to
+  // be handed over: what was offered before comes first and keeps its name.
+  std::vector<size_t> recover(int64_t now_us);
+  // `into` gets the numbers of both and `from` becomes free, both or neither.
+  void merge(size_t into, size_t from);
+  [[nodiscard]] uint64_t changes() const { return changes_; }  // grows
 
-  // Makes every entry of a dead edge `done`: open ones are marked as cut, damaged ones counted
-  // under a reason of their own. Idempotent.
-  void recover(int64_t now_us);
-  // `into` gets `sum`'s numbers and `from` becomes free, both or neither.
-  void merge(size_t into, size_t from, const Miss& sum);
+  [[nodiscard]] bool survives() const { return !path_.empty(); }  // the end of the process
+  // It has its name and its size. Asks the system; where a file in memory is, that does not block.
+  [[nodiscard]] bool sound() const;
   // Looking through all slots brings two megabytes of the file into this process; it needs the
   // pages of the slots in use only, and they come back by themselves.
   void release_pages();
-  void remove();  // the file is needed no more
-  // All entries go on in `fresh`, which must be a new file; this one is plain memory afterwards.
+  void remove();  // it is needed no more, and its copy neither
+  // All entries go on in `fresh`, which must be a new file; this one is given up.
   void move_to(MissFile fresh);
 
- private:
-  struct Layout;
-  MissFile(std::filesystem::path path, int fd, Layout* layout);
-  static Result<MissFile> make_in(const std::filesystem::path& folder, Kind kind);
-  static Result<MissFile> take(const std::filesystem::path& path);
-  void apply_merge();
+  // For the copy: another descriptor of what is mapped; and its name in the home, empty for memory
+  // without a name.
+  [[nodiscard]] Descriptor contents() const;
+  [[nodiscard]] const std::filesystem::path& copy() const { return copy_; }
+  // A name that no other ledger has.
+  [[nodiscard]] static std::string fresh_name(Kind kind);
 
-  std::filesystem::path path_;
-  int fd_ = -1;
-  Layout* layout_ = nullptr;
+ private:
+  MissFile(std::filesystem::path path, Descriptor file);
+  static Result<MissFile> make_in(const std::filesystem::path& folder, const std::string& name,
+                                  const LedgerLayout* content);
+  Result<void> map();
+
+  std::filesystem::path path_;  // empty: without a name
+  std::filesystem::path copy_;
+  Descriptor file_;
+  LedgerLayout* layout_ = nullptr;
+  uint64_t changes_ = 0;
 };
 
 }  // namespace hm::wire

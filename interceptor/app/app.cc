@@ -5,7 +5,6 @@
 
 #include "common/base/log.h"
 #include "common/base/notify.h"
-#include "common/base/port_holder.h"
 #include "common/config/ports.h"
 #include "common/wire/ask.h"
 #include "common/wire/connect_head.h"
@@ -18,7 +17,7 @@ namespace hm {
 namespace {
 
 constexpr int kNextPorts = 20;
-constexpr int64_t kAgainMs = 1000;
+constexpr int64_t kKeepMs = 1000;
 constexpr int64_t kArrivalMs = 500;
 constexpr std::string_view kPurpose = "intercept";
 constexpr std::string_view kApiPurpose = "api";
@@ -148,12 +147,12 @@ bool InterceptorApp::Parts::listen() {
   tags.default_project = config.tagging.default_project;
   attributor = std::make_unique<attribution::Attributor>(loop, tags);
   flights = std::make_unique<relay::FlightLog>(progress());
-  static_cast<void>(ensure_dir(place.daemon_socket.parent_path()));  // else made with the socket
-  if (const auto mapped = flights->keep_in(lasting_folders(home, place)); !mapped) {
-    log::warn("daemon.flights_in_memory").with("folder", home.root().string()).with(mapped.error());
-    flights_timer = std::make_unique<net::Timer>(loop, [this] { keep_flights(); });
-    flights_timer->start_repeating(kAgainMs);
-  }
+  if (const auto kept_in = flights->keep_in(wire::ledger_folders(home, place)); !kept_in)
+    log::warn("daemon.flights_without_name").with(kept_in.error());
+  flights_keeper = std::make_unique<setup::LedgerKeeper>(loop, home, place,
+                                                         wire::LedgerKind::daemon, flights->file());
+  flights_timer = std::make_unique<net::Timer>(loop, [this] { flights_keeper->pulse(); });
+  flights_timer->start_repeating(kKeepMs);
   context = std::make_unique<relay::RelayContext>(
       relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
                           *authority, *leaves, *trust, *attributor, queue, limits(),
@@ -186,29 +185,9 @@ bool InterceptorApp::Parts::listen() {
   }
   internal_port = *port;
   kept.keep(kPurpose, wanted, claimed, acceptor->listening());
-  if (wanted != 0 && internal_port != wanted) {
-    log::warn("daemon.port_taken")
-        .with("wanted", wanted)
-        .with("port", internal_port)
-        .with("text", describe_port_holder(wanted) +
-                          " holds the port; the edge finds the new one by itself");
-  }
+  setup::warn_port_taken("daemon.port_taken", wanted, internal_port,
+                         "the port; the edge finds the new one by itself");
   return true;
-}
-
-// No disk had room: as soon as there is a file the log of flights goes on there.
-void InterceptorApp::Parts::keep_flights() {
-  if (flights_work == nullptr) flights_work = std::make_unique<net::Work>(loop);
-  flights_work->start<Result<wire::MissFile>>(
-      [folders = lasting_folders(home, place)] {
-        return wire::MissFile::make(folders, wire::MissFile::Kind::daemon);
-      },
-      [this](Result<wire::MissFile> file) {
-        if (!file || !file->survives()) return;
-        flights_timer->stop();
-        flights->move_to(std::move(*file));
-        log::info("daemon.flights_kept");
-      });
 }
 
 void InterceptorApp::Parts::start_api() {
@@ -227,12 +206,7 @@ void InterceptorApp::Parts::start_api() {
   api_port = *port;
   kept.keep(kApiPurpose, options.port, options.kept_v4, api->doors().v4);
   kept.keep(kApi6Purpose, options.port, options.kept_v6, api->doors().v6);
-  if (options.port != 0 && api_port != options.port) {
-    log::warn("daemon.port_taken")
-        .with("wanted", options.port)
-        .with("port", api_port)
-        .with("text", describe_port_holder(options.port) + " holds the HTTP API's port");
-  }
+  setup::warn_port_taken("daemon.port_taken", options.port, api_port, "the HTTP API's port");
 }
 
 void InterceptorApp::Parts::open_control() {
@@ -286,14 +260,10 @@ int InterceptorApp::run() {
   config::EffectivePorts mine;
   mine.internal_port = app.internal_port;
   if (app.api_port != 0) mine.api_port = app.api_port;
-  if (const auto written = config::write_ports(app.place.ports_file, mine, app.clock.wall_us());
-      !written)
-    log::warn("daemon.ports_file")
-        .with("file", app.place.ports_file.string())
-        .with(written.error());
+  setup::publish_ports("daemon.ports_file", app.place, mine, app.clock.wall_us());
   app.open_control();
   app.ledger = std::make_unique<relay::LedgerCollector>(app.loop, app.clock, app.place.edge_socket,
-                                                        lasting_folders(app.home, app.place),
+                                                        wire::ledger_folders(app.home, app.place),
                                                         app.queue, app.progress());
   app.ledger->start();
   app.announce();

@@ -101,14 +101,15 @@ void InterceptorApp::Parts::finish() {
 }
 
 void InterceptorApp::Parts::stop() {
-  if (api != nullptr) api->stop();
   const size_t open = acceptor != nullptr ? acceptor->sessions() : 0;
   if (control != nullptr) control->close();
   acceptor.reset();  // sessions that are still open write what they know
   loop.empty_graves();
   attributor.reset();
   if (writer != nullptr) writer->stop();
-  if (flights != nullptr) flights->close();
+  if (flights_keeper != nullptr) flights_keeper->close(flights->needed());
+  // Last: it waits for a thread that may be in a query, and no row is to wait for that.
+  if (api != nullptr) api->stop();
   log::info("daemon.exit").with("open_sessions", open);
   log::stop();
 }

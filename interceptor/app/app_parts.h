@@ -19,6 +19,7 @@
 #include "common/setup/config_reload.h"
 #include "common/setup/departure.h"
 #include "common/setup/kept_sockets.h"
+#include "common/setup/ledger_keeper.h"
 #include "common/wire/host_match.h"
 #include "interceptor/api/api_thread.h"
 #include "interceptor/app/app.h"
@@ -72,7 +73,6 @@ struct InterceptorApp::Parts {
   void warn_of_config(std::string text);
   [[nodiscard]] relay::StoreProgress progress();
   [[nodiscard]] bool listen();
-  void keep_flights();
   void start_api();
   void open_control();
   void announce();
@@ -138,7 +138,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<api::ApiThread> api;
   std::unique_ptr<net::Work> rates_work;
   std::unique_ptr<net::Work> roots_work;
-  std::unique_ptr<net::Work> flights_work;
+  std::unique_ptr<setup::LedgerKeeper> flights_keeper;
   std::unique_ptr<net::Timer> flights_timer;
   std::unique_ptr<net::SignalWatch> on_term;
   std::unique_ptr<net::SignalWatch> on_int;

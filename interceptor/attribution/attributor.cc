@@ -1,5 +1,6 @@
 #include "interceptor/attribution/attributor.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <mutex>
@@ -11,7 +12,7 @@
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/net/loop.h"
-#include "common/net/work.h"
+#include "common/net/timer.h"
 #include "interceptor/attribution/client_facts.h"
 #include "interceptor/attribution/socket_owner.h"
 
@@ -33,7 +34,7 @@ TagConfig with_real_home(TagConfig config) {
 
 }  // namespace
 
-// Used by several pool threads at once.
+// Used by several threads at once.
 struct Attributor::Shared {
   struct Entry {
     int64_t pid = 0;
@@ -91,17 +92,17 @@ struct Attributor::Shared {
   std::vector<Entry> cache;  // GUARDED_BY(mutex), oldest first
 };
 
-struct Attributor::Lookup {
-  Lookup(net::Loop& loop, std::function<void(Attribution)> callback)
-      : work(loop), done(std::move(callback)) {}
-  net::Work work;
-  std::function<void(Attribution)> done;
-};
+Attributor::Attributor(net::Loop& loop, TagConfig config, Find find)
+    : loop_(loop),
+      find_(std::move(find)),
+      shared_(std::make_shared<Shared>(with_real_home(std::move(config)))),
+      threads_(std::make_shared<LookupThreads>(
+          loop, [this](uint64_t id, Attribution* result) { on_found(id, result); })),
+      timer_(std::make_unique<net::Timer>(loop, [this] { on_time(); })) {}
 
-Attributor::Attributor(net::Loop& loop, TagConfig config)
-    : loop_(loop), shared_(std::make_shared<Shared>(with_real_home(std::move(config)))) {}
-
-Attributor::~Attributor() = default;
+Attributor::~Attributor() {
+  threads_->end();
+}
 
 void Attributor::set_default_project(std::string slug) {
   TagConfig config = shared_->config;
@@ -117,22 +118,38 @@ void Attributor::look_up(uint16_t client_port, uint16_t our_port,
     done(unknown_client(shared_->config));
     return;
   }
-  lookups_.push_back(std::make_unique<Lookup>(loop_, std::move(done)));
-  const auto lookup = std::prev(lookups_.end());
-  const bool started = (*lookup)->work.start<Attribution>(
-      [shared = shared_, client_port, our_port] { return shared->find(client_port, our_port); },
-      [this, lookup](Attribution result) { finish(lookup, std::move(result)); });
-  if (!started) {
-    counters::get("attribution.skipped").add();
-    finish(lookup, unknown_client(shared_->config));
-  }
+  const uint64_t id = next_id_++;
+  lookups_.emplace(id, Lookup{loop_.now_us() + kLimitMs * 1000, std::move(done)});
+  if (lookups_.size() == 1) timer_->start_once(kLimitMs);
+  threads_->start(id, [shared = shared_, find = find_, client_port, our_port] {
+    return find ? find(client_port, our_port) : shared->find(client_port, our_port);
+  });
 }
 
-void Attributor::finish(std::list<std::unique_ptr<Lookup>>::iterator lookup, Attribution result) {
-  std::unique_ptr<Lookup> ended = std::move(*lookup);
+void Attributor::on_found(uint64_t id, Attribution* result) {
+  const auto lookup = lookups_.find(id);
+  if (lookup == lookups_.end()) return;  // too late
+  finish(lookup, result != nullptr ? std::move(*result) : unknown_client(shared_->config));
+}
+
+void Attributor::on_time() {
+  const std::weak_ptr<int> alive = alive_;  // a callback may end us
+  while (!alive.expired() && !lookups_.empty() &&
+         lookups_.begin()->second.until_us <= loop_.now_us()) {
+    counters::get("attribution.late").add();
+    log::warn("attribution.late").with("under_way", lookups_.size());
+    threads_->forget(lookups_.begin()->first);
+    finish(lookups_.begin(), unknown_client(shared_->config));
+  }
+  if (alive.expired() || lookups_.empty()) return;
+  const int64_t left_us = lookups_.begin()->second.until_us - loop_.now_us();
+  timer_->start_once(std::max<int64_t>(left_us / 1000 + 1, 1));
+}
+
+void Attributor::finish(std::map<uint64_t, Lookup>::iterator lookup, Attribution result) {
+  const std::function<void(Attribution)> done = std::move(lookup->second.done);
   lookups_.erase(lookup);
-  const std::function<void(Attribution)> done = std::move(ended->done);
-  loop_.bury(std::move(ended));  // its Work may still be on the stack
+  if (lookups_.empty()) timer_->stop();
   done(std::move(result));
 }
 

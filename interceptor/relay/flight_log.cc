@@ -9,7 +9,7 @@ FlightLog::FlightLog(StoreProgress progress)
   for (size_t slot = wire::MissFile::kSlots; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
-Result<void> FlightLog::keep_in(const Folders& folders) {
+Result<void> FlightLog::keep_in(const wire::LedgerFolders& folders) {
   auto file = wire::MissFile::make(folders, wire::MissFile::Kind::daemon);
   if (!file) return std::unexpected(file.error());
   file_ = std::move(*file);
@@ -31,7 +31,7 @@ FlightLog::Entry FlightLog::begin(const std::string& host, const std::string& ca
   miss.count = 0;
   miss.client_port = port;
   miss.call_id = call_id;
-  file_.slots()[entry].fill(miss, wire::MissSlot::open);
+  file_.change(entry).fill(miss, wire::MissSlot::open);
   ++used_;
   return entry;
 }
@@ -39,8 +39,7 @@ FlightLog::Entry FlightLog::begin(const std::string& host, const std::string& ca
 void FlightLog::note(Entry entry, int64_t calls) {
   if (entry == kNone) return;
   // Asked for every piece of a body; the page is written to only when there is something new.
-  wire::MissSlot& slot = file_.slots()[entry];
-  if (slot.count != calls) slot.count = calls;
+  if (file_[entry].count != calls) file_.change(entry).count = calls;
 }
 
 void FlightLog::end(Entry entry) {
@@ -53,16 +52,16 @@ void FlightLog::sweep() {
   if (ending_.empty()) return;
   const int64_t safe = progress_.safe();
   while (!ending_.empty() && ending_.front().first <= safe) {
-    file_.slots()[ending_.front().second].set_state(wire::MissSlot::free);
+    file_.change(ending_.front().second).set_state(wire::MissSlot::free);
     free_.push_back(ending_.front().second);
     ending_.pop_front();
     --used_;
   }
 }
 
-void FlightLog::close() {
+bool FlightLog::needed() {
   sweep();
-  if (used_ == 0) file_.remove();
+  return used_ > 0;
 }
 
 }  // namespace hm::relay

@@ -4,7 +4,7 @@
 // one that was over is not counted twice. See common/wire/miss_file.h for the file.
 //
 // Bounded by its 4096 slots; connections beyond are told by the edge alone. Relay-loop thread;
-// nothing here blocks but keep_in() and close().
+// nothing here blocks but keep_in().
 #pragma once
 
 #include <cstdint>
@@ -31,16 +31,15 @@ class FlightLog {
   static constexpr Entry kNone = SIZE_MAX;
 
   explicit FlightLog(StoreProgress progress);
-  [[nodiscard]] Result<void> keep_in(const Folders& folders);
-  // There was no room, and now there is a file: what is under way goes on in it.
-  void move_to(wire::MissFile fresh) { file_.move_to(std::move(fresh)); }
+  [[nodiscard]] Result<void> keep_in(const wire::LedgerFolders& folders);
+  [[nodiscard]] wire::MissFile& file() { return file_; }  // for its keeper
 
   [[nodiscard]] Entry begin(const std::string& host, const std::string& call_id, int64_t port,
                             int64_t at_us);
   void note(Entry entry, int64_t calls);  // begun so far
   // The connection is over and its rows are pushed; it stays until they are safe.
   void end(Entry entry);
-  void close();  // the process ends in order: the file goes unless it is still needed
+  [[nodiscard]] bool needed();  // by the next interceptor, when the process ends now
 
   [[nodiscard]] size_t entries() const { return used_; }
   [[nodiscard]] bool survives() const { return file_.survives(); }  // the end of the process

@@ -7,8 +7,8 @@
 
 #include "common/base/log.h"
 #include "common/wire/control_message.h"
+#include "common/wire/dead_ledger.h"
 #include "common/wire/miss.h"
-#include "common/wire/miss_file.h"
 
 namespace hm::relay {
 namespace {
@@ -42,15 +42,15 @@ MissRecord record_of(wire::Miss&& miss) {
 }  // namespace
 
 struct LedgerCollector::Files {
-  std::vector<wire::MissFile> files;
+  std::vector<wire::DeadLedger> files;
   std::vector<MissRecord> misses;
 
-  void take(const Folders& folders, wire::MissFile::Kind kind, int64_t now_us) {
-    for (wire::MissFile& file : wire::MissFile::take_dead(folders, kind, kMostFiles)) {
+  void take(const wire::LedgerFolders& folders, wire::LedgerKind kind, int64_t now_us) {
+    for (wire::DeadLedger& file : wire::DeadLedger::find(folders, kind, kMostFiles)) {
       const size_t before = misses.size();
-      if (kind == wire::MissFile::Kind::edge) file.recover(now_us);
+      if (kind == wire::LedgerKind::edge) file.recover(now_us);
       for (const wire::MissSlot& slot : file.slots()) {
-        if (kind == wire::MissFile::Kind::edge) {
+        if (kind == wire::LedgerKind::edge) {
           if (slot.state == wire::MissSlot::done) misses.push_back(record_of(slot.miss()));
         } else if (slot.state == wire::MissSlot::open && slot.whole() && slot.count > 0) {
           wire::Miss begun = slot.miss();
@@ -69,7 +69,7 @@ struct LedgerCollector::Files {
 };
 
 LedgerCollector::LedgerCollector(net::Loop& loop, const Clock& clock,
-                                 std::filesystem::path edge_socket, Folders folders,
+                                 std::filesystem::path edge_socket, wire::LedgerFolders folders,
                                  RecordSink& sink, StoreProgress progress)
     : clock_(clock),
       edge_socket_(std::move(edge_socket)),
@@ -122,6 +122,7 @@ void LedgerCollector::on_answer(const Result<std::string>& answer) {
   }
   if (last == 0) return;
   acknowledge_ = last;
+  offered_by_ = fields->number("pid").value_or(0);
   wait_for_store();
 }
 
@@ -136,13 +137,14 @@ void LedgerCollector::when_safe() {
   if (acknowledge_ > 0 && !request_.busy()) {
     request_.send(
         edge_socket_,
-        wire::control_request("ledger-ack", {std::to_string(std::exchange(acknowledge_, 0))}),
+        wire::control_request("ledger-ack", {std::to_string(std::exchange(acknowledge_, 0)),
+                                             std::to_string(offered_by_)}),
         kTimeoutMs, kMaxAnswer, [](const Result<std::string>&) {});
   }
   if (files_ != nullptr && !remove_.busy()) {
     remove_.start<bool>(
         [files = std::exchange(files_, nullptr)] {
-          for (wire::MissFile& file : files->files) file.remove();
+          for (wire::DeadLedger& file : files->files) file.remove();
           files->files.clear();
           return true;
         },
@@ -160,8 +162,8 @@ void LedgerCollector::look_for_files() {
       [folders = folders_, now_us = clock_.wall_us()] {
         auto found = std::make_shared<Files>();
         // What an interceptor had under way first: the edge's word on it depends on that.
-        found->take(folders, wire::MissFile::Kind::daemon, now_us);
-        found->take(folders, wire::MissFile::Kind::edge, now_us);
+        found->take(folders, wire::LedgerKind::daemon, now_us);
+        found->take(folders, wire::LedgerKind::edge, now_us);
         return found;
       },
       [this](std::shared_ptr<Files> files) { on_files(std::move(files)); });

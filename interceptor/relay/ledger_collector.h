@@ -14,6 +14,7 @@
 #include "common/net/control_socket.h"
 #include "common/net/timer.h"
 #include "common/net/work.h"
+#include "common/wire/ledger_folders.h"
 #include "interceptor/call_record.h"
 #include "interceptor/relay/flight_log.h"
 
@@ -22,7 +23,7 @@ namespace hm::relay {
 class LedgerCollector {
  public:
   LedgerCollector(net::Loop& loop, const Clock& clock, std::filesystem::path edge_socket,
-                  Folders folders, RecordSink& sink, StoreProgress progress);
+                  wire::LedgerFolders folders, RecordSink& sink, StoreProgress progress);
   ~LedgerCollector();
 
   void start();
@@ -42,7 +43,7 @@ class LedgerCollector {
 
   const Clock& clock_;
   const std::filesystem::path edge_socket_;
-  const Folders folders_;
+  const wire::LedgerFolders folders_;
   RecordSink& sink_;
   const StoreProgress progress_;
   net::ControlRequest request_;
@@ -51,6 +52,7 @@ class LedgerCollector {
   net::Timer timer_;
   std::shared_ptr<Files> files_;
   int64_t acknowledge_ = 0;  // sequence; 0: nothing to acknowledge
+  int64_t offered_by_ = 0;   // the edge's process
   int64_t safe_at_ = 0;      // rows
   int64_t waiting_since_us_ = 0;
   bool looked_ = false;  // for files, once

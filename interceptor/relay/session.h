@@ -98,6 +98,7 @@ class Session final : private Side::Owner, private RecordSink {
   void end_if_over();
   void record_miss(const char* reason, std::string detail = {});
   void note_flight();
+  void enter_unmetered();
   void leave_when_known();
   [[nodiscard]] bool carrying() const;  // relaying or raw: bytes go both ways
   [[nodiscard]] Side& other(Side& side) { return &side == &client_ ? origin_ : client_; }

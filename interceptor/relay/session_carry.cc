@@ -4,6 +4,7 @@
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
+#include "common/wire/ask.h"
 #include "interceptor/relay/alert_names.h"
 #include "interceptor/relay/session.h"
 
@@ -43,6 +44,7 @@ void Session::splice() {
         .with("call", facts_.call_id)
         .with("reason", miss_reason_ != nullptr ? miss_reason_ : "other_host");
   }
+  if (miss_reason_ != nullptr && facts_.host != wire::kSelfTestHost) enter_unmetered();
   if (!client_answered_) {
     client_answered_ = true;
     if (!answer_ask(wire::connected_reply())) return;

@@ -75,6 +75,14 @@ void Session::record_miss(const char* reason, std::string detail) {
   miss.call_id = facts_.call_id;
   miss.detail = std::move(detail);
   push(std::move(miss));
+  enter_unmetered();
+}
+
+// A call that has no row counts also when this process dies before its miss is safe.
+void Session::enter_unmetered() {
+  if (context_.flights == nullptr || flight_ != FlightLog::kNone) return;
+  flight_ = context_.flights->begin(facts_.host, facts_.call_id, client_port_, started_wall_us_);
+  context_.flights->note(flight_, 1);
 }
 
 }  // namespace hm::relay

@@ -95,6 +95,9 @@ std::string insert_sql() {
 constexpr std::string_view kOfExchanges =
     "('unmetered_path', 'observer_unread', 'observer_lost', 'observer_overload', 'queue_full', "
     "'row_rejected')";
+bool is_of_exchange(const std::string& reason) {
+  return kOfExchanges.find("'" + reason + "'") != std::string_view::npos;
+}
 
 std::string update_sql() {
   UpdateSql sql;
@@ -161,6 +164,10 @@ struct RowWriter::Statements {
                    "SELECT 1 FROM misses WHERE call_id = ? AND (source LIKE 'edge-%') <> ? "
                    "AND reason NOT IN " +
                        std::string(kOfExchanges) + " LIMIT 1"),
+        whole_word(db,
+                   "SELECT 1 FROM misses WHERE call_id = ? AND source NOT LIKE 'flights-%' "
+                   "AND reason NOT IN " +
+                       std::string(kOfExchanges) + " LIMIT 1"),
         forget_edge(db,
                     "DELETE FROM misses WHERE call_id = ? AND source LIKE 'edge-%' "
                     "AND reason = 'interceptor_lost'"),
@@ -172,8 +179,8 @@ struct RowWriter::Statements {
                      "AND (count <= 0 OR source LIKE 'edge-%')") {}
 
   SQLite::Statement insert, update, version, same_response, find_project, add_project, extra, tool,
-      part, limit, iteration, line, flag, miss, rows_of_call, other_word, forget_edge, one_less,
-      forget_found;
+      part, limit, iteration, line, flag, miss, rows_of_call, other_word, whole_word, forget_edge,
+      one_less, forget_found;
 };
 
 RowWriter::RowWriter(SQLite::Database& db)
@@ -264,8 +271,8 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
   take_back_loss(record.call_id);
 }
 
-// A dead interceptor's log of flights may be read before a row that it left in its spool, and then
-// counts that call as lost.
+// A dead interceptor's log of flights may be read before a row or a miss that it left in its spool,
+// and then counts that call as lost.
 void RowWriter::take_back_loss(const std::string& call_id) {
   if (call_id.empty()) return;
   (Use(statements_->one_less) << call_id).run();
@@ -380,8 +387,7 @@ int64_t RowWriter::rows_of_call(const std::string& call_id) {
 // Edge and interceptor may both have something to say about one connection: the edge gave it up
 // and went round, and the interceptor found that out later; or it broke, and its calls have rows.
 bool RowWriter::is_told_already(const MissRecord& miss) {
-  if (miss.call_id.empty() || kOfExchanges.find("'" + miss.reason + "'") != std::string_view::npos)
-    return false;
+  if (miss.call_id.empty() || is_of_exchange(miss.reason)) return false;
   const bool from_edge = miss.source.starts_with("edge-");
   if (from_edge && miss.reason == "interceptor_lost" && rows_of_call(miss.call_id) > 0) return true;
   Use other(statements_->other_word);
@@ -394,7 +400,9 @@ void RowWriter::write(const MissRecord& miss) {
   if (miss.less_rows) {  // knows it better than the edge, which sees connections only
     count -= rows_of_call(miss.call_id);
     (Use(statements_->forget_edge) << miss.call_id).run();
-    if (count <= 0) return;
+    Use known(statements_->whole_word);
+    known << miss.call_id;
+    if (count <= 0 || known.step()) return;
   } else if (is_told_already(miss)) {
     return;
   }
@@ -407,6 +415,8 @@ void RowWriter::write(const MissRecord& miss) {
       .text(miss.source);
   insert << (miss.source.empty() ? std::nullopt : std::optional<int64_t>(miss.sequence));
   insert.run();
+  const bool ours = miss.source.starts_with("daemon-") && !is_of_exchange(miss.reason);
+  if (ours && db_.getChanges() > 0) take_back_loss(miss.call_id);
 }
 
 // The card written out, level by level.

@@ -1,17 +1,20 @@
 """scripts/chaos: see there."""
 
 import argparse
+import collections
 import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
@@ -20,6 +23,7 @@ import database  # noqa: E402
 import dns  # noqa: E402
 import faults  # noqa: E402
 import load as loads  # noqa: E402
+import memory  # noqa: E402
 import origin as origins  # noqa: E402
 import pair as pairs  # noqa: E402
 import reckoning  # noqa: E402
@@ -46,7 +50,7 @@ class Rig:
         self.folder, self.mounted = pathlib.Path(folder), mounted
         self.home, self.run_dir = self.folder / "home", self.folder / "run"
         self.run_dir.mkdir(mode=0o700)
-        self.broken = []
+        self.broken, self.stage = [], "faults"
         self._began, self._log_lock = time.monotonic(), threading.Lock()
         self._log_file = (self.folder / "events.jsonl").open("a")
         self.provider, self.echo = origins.Provider(self.folder / "provider"), origins.Echo()
@@ -157,8 +161,7 @@ class Rig:
         return found
 
     def ledgers(self, kind):
-        return [path for folder in (self.home, self.run_dir)
-                for path in folder.glob(f"{kind}-ledger.*")]
+        return memory.ledgers(self.home, kind)
 
     def settle(self):
         """The load is over: everything that is known must get into the database."""
@@ -183,6 +186,7 @@ class Rig:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
+        memory.forget(self.home)
 
 
 def with_a_disk(arguments):
@@ -200,6 +204,29 @@ def table(title, figures):
     print(f"\n{title}")
     for name, value in figures.items():
         print(f"  {name:<62} {value:>9,}")
+
+
+def verdict(folder, problems, repeat):
+    """The last lines of the output, few enough that a log which is cut shows them all."""
+    if not problems:
+        print("\ncalls = rows + misses: exactly; nothing to complain of")
+        return
+    (folder / "problems.txt").write_text("\n".join(problems) + "\n")
+    print(f"\ncalls = rows + misses: NO; {len(problems)} to complain of")
+    for kind, count in collections.Counter(text.split(":")[0] for text in problems).most_common(5):
+        print(f"  {count:>5} x {kind}"[:160])
+    for problem in problems[:12]:
+        for at, line in enumerate(problem.splitlines()[:3 if problem in problems[:3] else 1]):
+            print(f"  {'!' if at == 0 else '    '} {line}"[:500])
+    print(f"repeat: {repeat}; logs in {folder}", flush=True)
+
+
+class OutOfTime(Exception):
+    """SIGTERM: whoever started this has lost patience, and is to know how far it came."""
+
+
+def out_of_time(*_):
+    raise OutOfTime("ended from outside (SIGTERM): a limit of time?")
 
 
 def main():
@@ -221,38 +248,47 @@ def main():
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=700", "tmpfs", home],
                        check=True)
     print(f"seed {options.seed}, {count} faults, files in {folder}", flush=True)
+    signal.signal(signal.SIGTERM, out_of_time)
     began = time.monotonic()
-    rig = Rig(folder, options.seed, options.inside)
+    rig = chaos = None
+    figures, problems = {}, []
     try:
+        rig = Rig(folder, options.seed, options.inside)
+        chaos = faults.Faults(rig, options.seed)
         rig.start()
         rig.load.start(short=5, stream=4, slow=1, raw=2)
-        chaos = faults.Faults(rig, options.seed)
         chaos.run(count, *((0.2, 0.8) if options.short else (0.4, 1.6)))
+        rig.stage = "end of the load"
         rig.load.stop()
+        rig.stage = "settling"
         rig.settle()
+        rig.stage = "reckoning"
         result = reckoning.Reckoning(rig.load.calls, rig.provider, chaos.kills,
                                      routes.Routes(folder / "halton-meter-edge.log"),
                                      rig.database.requests(), rig.database.misses())
         figures, problems = result.verdicts()
+        missing = [kind for kind in faults.WEIGHTS if not chaos.done.get(kind)]
+        problems = [f"no fault of the kind {kind}" for kind in missing] + problems
+    except Exception as error:  # noqa: BLE001 - whatever it is, what was found so far is told
+        done = sum(chaos.done.values()) if chaos else 0
+        trace = traceback.format_exc().splitlines()
+        (folder / "traceback.txt").write_text("\n".join(trace) + "\n")
+        problems = [f"not finished: {error!r}\nafter {time.monotonic() - began:.0f} s, {done} of "
+                    f"{count} faults, in: {rig.stage if rig else 'making the rig'}\n"
+                    f"{' | '.join(line.strip() for line in trace[-7:-1])}"]
     finally:
-        rig.end()
-    table(f"Faults in {time.monotonic() - began:.0f} s", dict(sorted(chaos.done.items())))
+        if rig:
+            rig.end()
+    if chaos:
+        table(f"Faults in {time.monotonic() - began:.0f} s", dict(sorted(chaos.done.items())))
     table("Calls", figures)
-    missing = [kind for kind in faults.WEIGHTS if not chaos.done.get(kind)]
-    problems = rig.broken + [f"no fault of the kind {kind}" for kind in missing] + problems
-    for problem in problems[:40]:
-        print(f"  ! {problem}")
-    holds = not problems
-    if not holds:
-        (folder / "problems.txt").write_text("\n".join(problems) + "\n")
-        if options.inside:  # the small disk goes with us
-            shutil.copytree(home, folder / "home-kept", dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns("filler", "*.sock"))
-    print(f"\ncalls = rows + misses: {'exactly' if holds else 'NO'}; "
-          f"{'nothing' if holds else len(problems)} to complain of")
-    if not holds:
-        print(f"repeat: scripts/chaos --faults {count} --seed {options.seed}; logs in {folder}")
-    return 0 if holds else 1
+    problems = (rig.broken if rig else []) + problems
+    if problems and options.inside:  # the small disk goes with us
+        shutil.copytree(home, folder / "home-kept", dirs_exist_ok=True,
+                        ignore=shutil.ignore_patterns("filler", "*.sock"))
+    how = "--short" if options.short else f"--faults {count}"
+    verdict(folder, problems, f"scripts/chaos {how} --seed {options.seed}")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -126,9 +126,11 @@ class Reckoning:
         return figures, problems
 
     def _told(self, call):
+        way = "\n".join(self._routes.told(call.port, call.began_wall,
+                                          call.began_wall + call.ended - call.began))
         near = [f"{at - call.began:+.2f}s {service}" for at, service, *_ in self._kills
                 if call.began - 5 < at < call.ended + 5]
         return (f"call {call.number} {call.kind} {call.host} port {call.port} "
                 f"{call.ended - call.began:.2f}s stage={call.stage} ours={call.ours} "
                 f"reached={self.reached.get(call.number, 0)} rows={self.rows[call.number]} "
-                f"misses={self.misses[call.number]} error={call.error!r} kills={near}")
+                f"misses={self.misses[call.number]} error={call.error!r} kills={near}\n{way}".rstrip())

@@ -34,3 +34,10 @@ class Routes:
             if begun <= at <= ended:
                 return through if way == "metered" and call not in self._rescued else None
         return None
+
+    def told(self, port, begun, ended):
+        """What the log says of this client's call, for people."""
+        return [f"edge's log: +{at - begun:.3f}s {way} through {through} call {call}"
+                + (", rescued" if call in self._rescued else "")
+                for at, way, through, call in self._ways[port] if begun - 1 <= at <= ended + 1] \
+            or ["edge's log: nothing of it"]

@@ -103,7 +103,7 @@ def test_apps_mode_in_new_shells(inside, shell, rc):
     # The configuration names roots of the user's own: clients that add to theirs get these, too.
     assert metered["NODE_EXTRA_CA_CERTS"] == metered["SSL_CERT_FILE"]
     assert "::1" in metered["NO_PROXY"]
-    # env.sh reads the kernel's table and asks nobody: an edge that hangs delays no shell.
+    # env.sh looks at a file and a process' name, and asks nobody: an edge that hangs delays no shell.
     worker = inside.status()["edge"]["pid"]
     inside.kill(worker, signal.SIGSTOP)
     assert shell_environment(inside, shell, environment=shells) == metered
@@ -126,6 +126,15 @@ def test_apps_mode_in_new_shells(inside, shell, rc):
     # A shell of a session that still has the variables takes them away.
     carried = {**shells, **{name: value for name, value in metered.items() if name not in clean}}
     assert shell_environment(inside, shell, environment=carried) == clean
+    # Neither does one when another program of the user's has the port by now.
+    stranger = inside.popen("python3", "-m", "http.server", "--bind", "127.0.0.1", "8081")
+    wait_for("the stranger", lambda: inside.run("bash", "-c", ": </dev/tcp/127.0.0.1/8081"
+                                                ).returncode == 0)
+    assert shell_environment(inside, shell, environment=carried) == clean
+    for pid, command in inside.processes():
+        if "http.server" in command:
+            inside.kill(pid)
+    stranger.wait(20)
     inside.run("rm", "-rf", ".halton-meter", check=True)
     gone = shell_environment(inside, shell, environment=carried)
     assert not any("PROXY" in name.upper() or "CERT" in name or "CA_BUNDLE" in name

@@ -17,6 +17,7 @@ import pytest
 
 import calls
 import control
+import memory
 import pair as pairs
 from conftest import everywhere
 
@@ -428,7 +429,7 @@ def test_ledger_of_an_edge_that_never_came_back(edge_alone, provider):
     pair.signal(pair.edge, signal.SIGKILL)
     pair.start_interceptor()
     pairs.wait_for("two misses", lambda: len(pair.database.misses()) == 2, 20)
-    pairs.wait_for("no ledger left", lambda: not list(pair.home.glob("edge-ledger.*")))
+    pairs.wait_for("no ledger left", lambda: not pair.ledgers("edge"))
 
 
 def test_ledger_is_handed_over_once(edge_alone, provider):
@@ -437,12 +438,12 @@ def test_ledger_is_handed_over_once(edge_alone, provider):
     pair = edge_alone
     raw_calls(pair, provider, 3)
     pair.signal(pair.edge, signal.SIGKILL)
-    (ledger,) = pair.home.glob("edge-ledger.*")
+    (ledger,) = memory.ledgers(pair.home, "edge")
     content = ledger.read_bytes()
     for _ in range(2):
         pair.start_interceptor()
         pairs.wait_for("three misses", lambda: len(pair.database.misses()) == 3, 20)
-        pairs.wait_for("no ledger left", lambda: not list(pair.home.glob("edge-ledger.*")))
+        pairs.wait_for("no ledger left", lambda: not pair.ledgers("edge"))
         kill(pair)
         ledger.write_bytes(content)
     pair.start_edge()  # the next edge takes it over, and hands it on
@@ -485,7 +486,7 @@ def test_killed_with_calls_under_way(scripted, authority):
     again(pair)
     assert missed(pair, 3) == ["interceptor_lost"] * 3
     assert len(pair.database.requests()) == 2
-    assert len(list(pair.home.glob("daemon-ledger.*"))) == 1  # that of the living one
+    assert len(memory.ledgers(pair.home, "daemon")) == 1  # that of the living one
 
 
 def test_two_edges_keep_their_own(edge_alone, provider):
@@ -499,7 +500,7 @@ def test_two_edges_keep_their_own(edge_alone, provider):
     assert pair.edge_status()["ledger.calls"] == "0"
     raw_calls(pair, provider, 1)
     assert control.facts(own_run / "edge.sock")["ledger.calls"] == "2"
-    assert len(list(pair.home.glob("edge-ledger.*"))) == 2
+    assert len(memory.ledgers(pair.home, "edge")) == 2
     first.terminate()
     first.wait(20 * pairs.SLOW)
     pair.start_interceptor()
@@ -507,17 +508,86 @@ def test_two_edges_keep_their_own(edge_alone, provider):
     assert missed(pair, 3) == ["gate_closed"] * 3
 
 
-def test_ledger_in_run_folder(small_disk, make_pair, provider):
-    """A home without room for the ledger: it is kept in the run folder, and counts all the same."""
+def test_no_room_at_home(small_disk, make_pair, provider):
+    """A home without room for anything: the ledger does not need any, and outlives its edge."""
     pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file)
     if small_disk.kind != "tmpfs":
         pytest.skip("needs a small disk")
     small_disk.fill(None)
     pair.start_edge()
     assert pair.edge_status()["ledger.survives"] == "1"
-    assert [*pair.run_dir.glob("edge-ledger.*")]
     raw_calls(pair, provider, 2)
+    pair.signal(pair.edge, signal.SIGKILL)
+    pair.start_edge()
+    assert pair.edge_status()["ledger.calls"] == "2"
     small_disk.free(None)
+    pair.start_interceptor()
+    pair.wait_gate("open")
+    assert missed(pair, 2) == ["gate_closed"] * 2
+
+
+def shared_files(pid):
+    """{inode: name} of what a process has mapped so that its stores go to a file."""
+    lines = [line.split(maxsplit=5) for line in
+             pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    return {int(words[4]): words[5] for words in lines if "s" in words[1] and words[4] != "0"}
+
+
+@pytest.mark.smoke
+def test_no_loop_writes_to_a_disk(metered):
+    """A store into a mapped page of a file on a disk waits for that disk: a frozen or hanging one
+    would stop every call. Both processes map files in memory only; but for the database's index,
+    which its own thread alone uses."""
+    pair = metered
+    make_calls(pair, 1)
+    pair.rows(1)
+    for process, kind in ((pair.edge, "edge"), (pair.interceptor, "daemon")):
+        files = {inode: name for inode, name in shared_files(process.pid).items()
+                 if not name.endswith("db.sqlite-shm")}
+        (ledger,) = memory.ledgers(pair.home, kind)
+        assert set(files) == {ledger.stat().st_ino}, files
+        assert all(name.startswith("/dev/shm/") for name in files.values())
+    folder = memory.folder(pair.home)
+    for path in (folder.parent, folder):
+        assert path.stat().st_mode & 0o777 == 0o700 and path.stat().st_uid == os.getuid()
+
+
+def test_memory_is_gone(edge_alone, provider):
+    """The machine went down: the copies in the home count what was in memory, once."""
+    import shutil
+    pair = edge_alone
+    raw_calls(pair, provider, 3)
+    pairs.wait_for("the copy", lambda: [path for path in pair.home.glob("edge-ledger.*")
+                                        if path.read_bytes().count(b"gate_closed") == 3])
+    pair.signal(pair.edge, signal.SIGKILL)
+    shutil.rmtree(memory.folder(pair.home))
+    pair.start_edge()
+    assert pair.edge_status()["ledger.calls"] == "3"
+    pair.start_interceptor()
+    pair.wait_gate("open")
+    assert missed(pair, 3) == ["gate_closed"] * 3
+    pairs.wait_for("acknowledged", lambda: pair.edge_status()["ledger.calls"] == "0")
+    pair.edge.terminate()
+    pair.edge.wait(20 * pairs.SLOW)
+    assert pair.ledgers("edge") == []
+
+
+def test_no_memory_with_a_name(edge_alone, provider):
+    """Somebody else's folder stands where ours would be: calls go, the ledger is copied once a
+    second, and moves into a file as soon as there is a place."""
+    pair = edge_alone
+    pair.signal(pair.edge, signal.SIGKILL)
+    folder = memory.folder(pair.home)
+    folder.chmod(0o755)
+    pair.start_edge()
+    assert pair.edge_status()["ledger.survives"] == "0"
+    raw_calls(pair, provider, 2)
+    pairs.wait_for("the copy", lambda: [path for path in pair.home.glob("edge-ledger.*")
+                                        if path.read_bytes().count(b"gate_closed") == 2])
+    pair.signal(pair.edge, signal.SIGKILL)
+    pair.start_edge()
+    folder.chmod(0o700)
+    pairs.wait_for("a file", lambda: pair.edge_status()["ledger.survives"] == "1")
     pair.start_interceptor()
     pair.wait_gate("open")
     assert missed(pair, 2) == ["gate_closed"] * 2
@@ -548,7 +618,7 @@ def test_report_and_status_tell_the_share(edge_alone, provider):
                           "reason").stdout
     assert "No calls in this period." in before and "gate_closed" not in before
     filtered = pair.command("report", "--since", "1h", "--project", "misc").stdout
-    assert "not known by project" in filtered, filtered
+    assert "2 calls of this period not metered (gate_closed 2)" in filtered, filtered
     status = json.loads(pair.command("status", "--json").stdout)["metered_24h"]
     assert status["misses"] == {"gate_closed": 2} and status["metered_per_mille"] == 600
     assert "gate_closed 2" in pair.command("status").stdout

@@ -102,5 +102,7 @@ def test_uninstall_ends_it(bare):
     bare.meter("start", "--detach", check=True)
     told = bare.meter("uninstall", "--purge", "--include-logs", "--yes", "--now")
     assert told.returncode == 0, told.stderr
-    assert not any("halton-meter" in command for _, command in bare.processes())
+    # They have ended; that somebody collects them is the first process' affair.
+    wait_for("the end", lambda: not any("halton-meter" in command
+                                        for _, command in bare.processes()), 10)
     assert not bare.files("~/.halton-meter").exists()

@@ -621,7 +621,7 @@ def disk_full(world):
     finds(world, "disk", "inconsistent", "nearly full", "halton-meter bodies purge --vacuum")
     world.run("sh", "-c", f"head -c 20000000 /dev/zero > {ROOT}/daemon.err.log.1; "
                           f"cat /dev/zero > {ROOT}/filler", check=False)
-    finds(world, "disk", "broken", "the disk is full", f"rm '{ROOT}/daemon.err.log.1'")
+    finds(world, "disk", "broken", "the disk is full", f"rm {ROOT}/daemon.err.log.1")
     world.run("sh", "-c", examine(world)[1]["disk"]["next"], check=True)  # works without room
     finds(world, "disk", "inconsistent", "nearly full")
     world.run("sh", "-c", f"cat /dev/zero >> {ROOT}/filler", check=False)
@@ -629,6 +629,8 @@ def disk_full(world):
     assert f"{ROOT}/filler" in world.run("sh", "-c", examine(world)[1]["disk"]["next"]).stdout
     world.run("rm", f"{ROOT}/filler", check=True)
     world.run("mount", "-o", "remount,size=1g", ROOT, root=True, check=True)
+    # Rows that had no room are tried again every two seconds.
+    wait_for("the waiting rows", lambda: examine(world)[1]["database"]["state"] == "ok", 20)
     is_well(world)
 
 

@@ -15,6 +15,7 @@ import time
 
 import control
 import database
+import memory
 import wire as wires
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -128,6 +129,10 @@ class Pair:
         self.start_edge()
         return self.wait_gate("open")
 
+    def ledgers(self, kind):
+        """Those in memory and their copies; kind: edge or daemon."""
+        return memory.ledgers(self.home, kind) + sorted(self.home.glob(f"{kind}-ledger.*"))
+
     def wait_gate(self, state, seconds=10):
         wait_for(f"gate {state}", lambda: self.edge_status().get("gate") == state, seconds)
         return self
@@ -158,6 +163,7 @@ class Pair:
             if process.poll() is None:
                 process.kill()
             process.wait()
+        memory.forget(self.home)
 
     # --- facts -----------------------------------------------------------------------------
     def ports(self):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A real `systemd --user` for a throw-away user, in a small world of its own.
 
-The world is a mount, process and network namespace: /run, /tmp and /home are private, the user
-exists only in a private /etc/passwd, the loopback interface is its own (so the usual ports 8081,
-8090 and 8765 are free), and when its first process dies everything in it is gone. Nothing is left
-on the machine. Needs root and systemd (252 probed, also without a booted one).
+The world is a mount, process and network namespace: /run, /tmp, /dev/shm and /home are private, the
+user exists only in a private /etc/passwd, the loopback interface is its own (so the usual ports
+8081, 8090 and 8765 are free), and when its first process dies everything in it is gone. Nothing is
+left on the machine. Needs root and systemd (252 probed, also without a booted one).
 
     manager = UserManager().start()
     manager.run("systemctl", "--user", "list-units")      # as the user, in the world
@@ -264,8 +264,8 @@ def _make_world(name, binaries):
     os.mkdir(BIN)
     if binaries != "-":
         _mount("--move", "/mnt", BIN)
-    for folder, mode in (("/run", "755"), ("/tmp", "1777"), ("/home", "755"),
-                         ("/var/log", "755"), ("/var/lib/systemd", "755")):
+    for folder, mode in (("/run", "755"), ("/tmp", "1777"), ("/dev/shm", "1777"),
+                         ("/home", "755"), ("/var/log", "755"), ("/var/lib/systemd", "755")):
         os.makedirs(folder, exist_ok=True)
         _mount("-t", "tmpfs", "-o", f"mode={mode}", "tmpfs", folder)
     for folder in ("/run/systemd/system", f"/run/user/{UID}", HOME, "/var/log/journal",

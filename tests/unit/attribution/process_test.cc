@@ -5,19 +5,23 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <string>
 
 #include "common/base/counters.h"
 #include "common/base/fs.h"
 #include "common/base/process_stat.h"
 #include "common/net/loop.h"
+#include "common/net/work.h"
 #include "interceptor/attribution/attributor.h"
 #include "interceptor/attribution/client_facts.h"
 #include "interceptor/attribution/socket_owner.h"
 #include "tests/support/temp_folder.h"
+#include "tests/unit/net/net_support.h"
 
 namespace hm::attribution {
 namespace {
@@ -221,6 +225,48 @@ TEST_CASE("of the environment two names are kept") {
   CHECK(facts->name == "sh");
   CHECK_FALSE(read_client_facts(pid));
   CHECK_FALSE(read_process_stat(pid));
+}
+
+TEST_CASE("a client's disk that hangs: its row is nobody's after two seconds, and nothing waits") {
+  net::Loop loop;
+  static std::mutex hung;  // the threads may outlive this
+  static std::atomic<int> begun = 0;
+  hung.lock();
+  const int64_t late = counters::get("attribution.late").value();
+  constexpr int kCount = static_cast<int>(LookupThreads::kMost) + 3;
+  int answers = 0;
+  {
+    Attributor attributor(loop, {"house", {}}, [](uint16_t port, uint16_t) {
+      ++begun;
+      if (port == 1) {
+        const std::lock_guard wait(hung);
+      }
+      Attribution found;
+      found.project = "found";
+      return found;
+    });
+    attributor.look_up(2, 1, [&](const Attribution& found) { CHECK(found.project == "found"); });
+    for (int i = 0; i < kCount; ++i)
+      attributor.look_up(1, 1, [&](const Attribution& found) {
+        ++answers;
+        CHECK(found.project == "house");
+        CHECK(found.client_pid == 0);
+      });
+    net::Work pool(loop);  // as name service, the disk, and others use it
+    bool served = false;
+    pool.start<int>([] { return 1; }, [&](int) { served = true; });
+    REQUIRE(net::test::run_until(loop, [&] { return served; }));
+    CHECK(answers == 0);
+    REQUIRE(net::test::run_until(loop, [&] { return answers == kCount; }, 30'000));
+    CHECK(counters::get("attribution.late").value() == late + kCount);
+    CHECK(begun <= static_cast<int>(LookupThreads::kMost) + 1);  // the rest was never begun
+    // Free again: others are found.
+    hung.unlock();
+    bool again = false;
+    attributor.look_up(2, 1, [&](const Attribution& found) { again = found.project == "found"; });
+    REQUIRE(net::test::run_until(loop, [&] { return again; }, 30'000));
+    CHECK(answers == kCount);
+  }
 }
 
 TEST_CASE("too many lookups, unknown ports and a dying owner") {

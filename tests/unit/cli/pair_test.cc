@@ -14,7 +14,7 @@ namespace {
 // One script for both parts: opens a port, writes its part of the ports file, answers on its
 // control socket and ends with its lifeline.
 constexpr const char* kStandIn = R"py(#!/usr/bin/env python3
-import json, os, pathlib, select, socket, sys
+import fcntl, json, os, pathlib, select, socket, sys
 flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 edge = sys.argv[0].endswith("edge")
 folder = pathlib.Path(flags["--run-dir"])
@@ -22,10 +22,12 @@ here = pathlib.Path(sys.argv[0]).parent
 port = socket.create_server(("127.0.0.1", 0))
 number = port.getsockname()[1]
 ports = folder / "effective-ports.json"
-content = json.loads(ports.read_text()) if ports.exists() else {}
-content.update({"edge_port": number} if edge else {"internal_port": number, "api_port": number})
-(folder / "new.json").write_text(json.dumps(content))
-(folder / "new.json").rename(ports)
+with open(folder / "ports.lock", "w") as lock:  # both start at the same time
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    content = json.loads(ports.read_text()) if ports.exists() else {}
+    content.update({"edge_port": number} if edge else {"internal_port": number, "api_port": number})
+    (folder / "new.json").write_text(json.dumps(content))
+    (folder / "new.json").rename(ports)
 control = socket.socket(socket.AF_UNIX)
 control.bind(str(folder / ("edge.sock" if edge else "daemon.sock")))
 control.listen(8)

@@ -117,7 +117,7 @@ TEST_CASE("the report for programs: money exact, unknown is null") {
   CHECK(holds(json, "\"avg_latency_ms\": null"));
   CHECK(holds(json, "\"run_id\": null"));
   report.covers_all = false;
-  CHECK(holds(report_json(report, "9.9.9"), "\"metering\": null"));
+  CHECK(holds(report_json(report, "9.9.9"), "\"of\": \"period\""));
 }
 
 TEST_CASE("the report as CSV is its first table") {
@@ -153,7 +153,12 @@ TEST_CASE("calls past the meter as a table of their own") {
 TEST_CASE("a filter that misses know nothing of is said") {
   Report report = sample();
   report.covers_all = false;
-  CHECK(holds(report_text(report, "9.9.9", {}), "not known by project or run"));
+  report.share.missed = 2;
+  report.misses = {{.reason = "gate_closed", .host = "api.openai.com", .count = 2}};
+  const std::string text = report_text(report, "9.9.9", {});
+  CHECK(holds(text, "2 calls of this period not metered (gate_closed 2)"));
+  CHECK(holds(text, "by project or run they are not known"));
+  CHECK(holds(report_json(report, "9.9.9"), "\"missed\": 2"));
 }
 
 TEST_CASE("the line that run ends with") {

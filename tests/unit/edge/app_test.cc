@@ -158,12 +158,16 @@ TEST_CASE("the ledger is handed over by acknowledgement") {
   REQUIRE(misses.size() == 3);
   CHECK(world.control("status").number("ledger.calls") == 3);
   CHECK(world.control("ledger").number("pid") == ::getpid());
-  world.control("ledger-ack", {std::to_string(misses[0].sequence)});
+  const std::string us = std::to_string(::getpid());
+  world.control("ledger-ack", {std::to_string(misses[0].sequence), us});
   CHECK(world.ledger().size() == 2);
-  world.control("ledger-ack", {"upto=" + std::to_string(misses[1].sequence)});
+  world.control("ledger-ack", {"upto=" + std::to_string(misses[1].sequence), us});
   CHECK(world.ledger().size() == 1);
-  world.control("ledger-ack", {"nonsense"});
+  world.control("ledger-ack", {"nonsense", us});
   world.control("ledger-ack");
+  // What another edge offered: its sequences are not ours.
+  world.control("ledger-ack", {std::to_string(misses[2].sequence), "1"});
+  world.control("ledger-ack", {std::to_string(misses[2].sequence)});
   CHECK(world.ledger().size() == 1);
 }
 
@@ -238,7 +242,7 @@ TEST_CASE("an edge that dies leaves its calls to the next one, the open ones too
   CHECK(misses[1].reason == "edge_lost");
   CHECK(misses[1].detail == "gate_closed");
   CHECK(misses[1].host == World::kHost);
-  world.control("ledger-ack", {std::to_string(misses[1].sequence)});
+  world.control("ledger-ack", {std::to_string(misses[1].sequence), std::to_string(::getpid())});
   world.app->finish();
   world.restart_app();
   for (const auto& entry : std::filesystem::directory_iterator(world.folder / "home"))

@@ -242,6 +242,19 @@ TEST_CASE("a metered call breaks in the middle") {
   }
 }
 
+TEST_CASE("many calls break at once, and nobody knows the process: all of them end") {
+  World world;  // the interceptor does not say who it is, as where there is no pidfd
+  world.start_both();
+  std::string answer;
+  std::vector<Fd> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(world.tunnel(World::kHost, "hello", &answer));
+  for (Fd& client : clients) client.close();
+  world.interceptor->die();
+  // The first knock that fails closes the gate, and all others are asked to knock again.
+  CHECK(world.wait_open_calls(0));
+  for (const Miss& miss : world.ledger()) CHECK(miss.reason == "interceptor_lost");
+}
+
 TEST_CASE("the gate follows the interceptor, to another port too") {
   World world;
   world.start();  // alone

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/base/counters.h"
+#include "common/base/memory_folder.h"
 #include "common/config/ports.h"
 #include "common/net/control_socket.h"
 #include "common/wire/connect_head.h"
@@ -172,6 +173,7 @@ class World {
     origin.reset();
     app.reset();
     std::error_code ignored;
+    remove_memory_folders(folder / "home", true);
     std::filesystem::remove_all(folder, ignored);
   }
   World(const World&) = delete;

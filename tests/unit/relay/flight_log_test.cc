@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 
+#include "common/wire/dead_ledger.h"
 #include "interceptor/relay/ledger_collector.h"
 #include "tests/unit/relay/relay_world.h"
 
@@ -39,7 +40,8 @@ std::map<std::string, int64_t> left_in(const std::filesystem::path& folder) {
   const Folder copy;
   std::filesystem::copy(folder, copy.path);
   std::map<std::string, int64_t> left;
-  for (MissFile& file : MissFile::take_dead({copy.path}, MissFile::Kind::daemon, 16))
+  for (const wire::DeadLedger& file :
+       wire::DeadLedger::find({{copy.path}, {}}, MissFile::Kind::daemon, 16))
     for (const MissSlot& slot : file.slots())
       if (slot.state == MissSlot::open && slot.whole()) left[slot.call()] = slot.count;
   return left;
@@ -52,7 +54,7 @@ TEST_CASE("a connection stays in the log until its rows are safe") {
   Store store;
   {
     FlightLog log(store.progress());
-    REQUIRE(log.keep_in({folder.path}));
+    REQUIRE(log.keep_in({{folder.path}, {}}));
     const auto first = log.begin("api.openai.com", "call-1", 50'000, 5);
     const auto second = log.begin("api.openai.com", "call-2", 50'001, 6);
     log.note(first, 2);
@@ -69,10 +71,10 @@ TEST_CASE("a connection stays in the log until its rows are safe") {
     log.end(second);
     CHECK(left_in(folder.path) == std::map<std::string, int64_t>{{"call-2", 1}, {"call-3", 0}});
     log.end(third);
-    log.close();  // one row is safe nowhere: the file stays
-    CHECK_FALSE(std::filesystem::is_empty(folder.path));
+    CHECK(log.needed());  // one row is safe nowhere
     store.safe = 3;
-    log.close();
+    CHECK_FALSE(log.needed());
+    log.file().remove();
   }
   CHECK(std::filesystem::is_empty(folder.path));
 }
@@ -94,7 +96,7 @@ TEST_CASE("a session notes what it has begun, as long as that has no safe row") 
   const Folder folder;
   Store store;
   FlightLog log(store.progress());
-  REQUIRE(log.keep_in({folder.path}));
+  REQUIRE(log.keep_in({{folder.path}, {}}));
   World world;
   world.context->flights = &log;
   const auto begun = [&] {
@@ -118,7 +120,33 @@ TEST_CASE("a session notes what it has begun, as long as that has no safe row") 
   world.settle(50);
   CHECK(begun() == 1);  // its row is not safe
   store.safe = 1;
-  log.close();
+  CHECK_FALSE(log.needed());
+  CHECK(left_in(folder.path).empty());
+}
+
+TEST_CASE("a session that carries a call raw notes it, as long as its miss is not safe") {
+  const Folder folder;
+  Store store;
+  FlightLog log(store.progress());
+  REQUIRE(log.keep_in({{folder.path}, {}}));
+  World world;
+  world.context->flights = &log;
+  world.origin_plain = true;
+  Peer& client = world.tunnel();
+  client.say("plain words");
+  REQUIRE(world.until([&] { return world.origin().raw == "plain words"; }));
+  REQUIRE(left_in(folder.path).size() == 1);
+  CHECK(left_in(folder.path).begin()->second == 1);
+  store.pushed = 1;
+  client.half_close();
+  world.origin().half_close();
+  REQUIRE(world.until([&] { return world.idle(); }));
+  REQUIRE(world.rows.misses.size() == 1);
+  CHECK(world.rows.misses[0].reason == "not_tls");
+  CHECK(log.needed());
+  CHECK(left_in(folder.path).begin()->second == 1);
+  store.safe = 1;
+  CHECK_FALSE(log.needed());
   CHECK(left_in(folder.path).empty());
 }
 
@@ -127,24 +155,24 @@ TEST_CASE("what dead processes left is taken over once, and goes when it is safe
   Store store;
   {
     FlightLog log(store.progress());
-    REQUIRE(log.keep_in({folder.path}));
+    REQUIRE(log.keep_in({{folder.path}, {}}));
     log.note(log.begin("api.openai.com", "idle", 1, 5), 0);
     log.note(log.begin("api.openai.com", "busy", 1, 5), 3);
-    auto edge = MissFile::take_or_make({folder.path});
+    auto edge = MissFile::take_or_make({{folder.path}, {}});
     REQUIRE(edge);
     wire::Miss miss;
     miss.origin = 0xe;
     miss.number = 9;
     miss.host = "api.openai.com";
     miss.reason = "gate_closed";
-    edge->slots()[0].fill(miss, MissSlot::done);
+    edge->change(0).fill(miss, MissSlot::done);
     miss.number = 10;
-    edge->slots()[1].fill(miss, MissSlot::open);
+    edge->change(1).fill(miss, MissSlot::open);
   }
   net::Loop loop;
   Rows rows;
-  LedgerCollector collector(loop, system_clock(), folder.path / "edge.sock", {folder.path}, rows,
-                            store.progress());
+  LedgerCollector collector(loop, system_clock(), folder.path / "edge.sock", {{folder.path}, {}},
+                            rows, store.progress());
   store.pushed = 3;
   collector.start();
   REQUIRE(net::test::run_until(loop, [&] { return rows.misses.size() == 3; }, 20'000));

@@ -72,6 +72,41 @@ TEST_CASE("locked: rows are in the spool soon, and later in the database, in ord
   CHECK(bench.writer->status().queue_depth == 0);
 }
 
+TEST_CASE(
+    "a commit that was only late: nothing is read back from the spool, each row is there once") {
+  Bench bench;
+  bench.options.busy_timeout = kLong;  // it waits, and then it works
+  bench.start();
+  auto ids = push_calls(bench, 1);
+  REQUIRE(bench.writer->flush(kLong));
+  const int64_t failures = counters::get("store.failures").value();
+  {
+    const Lock lock(bench.options.database);
+    for (int i = 0; i < 20; ++i) {
+      const auto more = push_calls(bench, 15);
+      ids.insert(ids.end(), more.begin(), more.end());
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+    REQUIRE(all_safe(bench));
+    CHECK(bench.writer->status().spooled == 300);
+    CHECK(stored(bench).size() == 1);
+  }
+  REQUIRE(bench.writer->flush(kLong));
+  CHECK(stored(bench) == ids);
+  CHECK(bench.writer->status().rows_written == 301);
+  CHECK(bench.writer->status().rows_safe == 301);
+  CHECK(eventually([&] { return bench.writer->status().queue_depth == 0; }));
+  // Whoever waits that long is told, once; it did not fail.
+  CHECK(counters::get("store.failures").value() <= failures + 1);
+  // And the way of later rows is the short one again.
+  const auto last = push_calls(bench, 50);
+  ids.insert(ids.end(), last.begin(), last.end());
+  REQUIRE(bench.writer->flush(kLong));
+  CHECK(stored(bench) == ids);
+  bench.writer->stop();
+  CHECK(bench.spool_files().empty());
+}
+
 TEST_CASE("what is safe survives the process, also a crash in the middle of the replay") {
   Bench bench;
   bench.options.transaction_rows = 10;
@@ -306,6 +341,17 @@ TEST_CASE("one connection, one miss: edge and interceptor do not both count it")
   miss("flights-1", 4, "interceptor_lost", "h", 3);  // handed over once more
   miss("edge-1", 8, "interceptor_lost", "i");
   CHECK(counted("h") + counted("i") == 0);
+  // A connection without rows, and the process died right after it: told once, in either order.
+  miss("", 0, "client_refused_ca", "j");
+  miss("flights-1", 5, "interceptor_lost", "j");
+  CHECK(counted("j") == 1);
+  miss("flights-1", 6, "interceptor_lost", "k");
+  miss("daemon-1", 1, "client_refused_ca", "k");  // out of its spool
+  CHECK(counted("k") == 1);
+  CHECK(bench.text("SELECT reason FROM misses WHERE call_id = 'k'") == "client_refused_ca");
+  miss("edge-1", 9, "no_first_answer", "l");
+  miss("flights-1", 7, "interceptor_lost", "l");
+  CHECK(counted("l") == 1);
   // Nobody else has seen it.
   miss("edge-1", 7, "interceptor_lost", "g");
   CHECK(counted("g") == 1);
