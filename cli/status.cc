@@ -107,13 +107,23 @@ StatusRow share_row(const StatusFacts& facts) {
 }
 
 // "host=chatgpt.com client=codex pid=7 variable=X" as a person reads it; other text as it is.
+std::string field_of(const std::vector<std::pair<std::string, std::string>>& fields,
+                     std::string_view name) {
+  for (const auto& [key, value] : fields)
+    if (key == name) return value;
+  return {};
+}
+
+std::string silent_text(const std::string& packed) {
+  const auto fields = wire::unpack_fields(packed);
+  return field_of(fields, "host") + ":" + field_of(fields, "port") + " does not answer; " +
+         field_of(fields, "tunnelled") + " unmetered since; asked again in " +
+         field_of(fields, "left_s") + " s";
+}
+
 std::string distrust_text(const std::string& packed) {
   const auto fields = wire::unpack_fields(packed);
-  const auto field = [&](std::string_view name) {
-    for (const auto& [key, value] : fields)
-      if (key == name) return value;
-    return std::string();
-  };
+  const auto field = [&](std::string_view name) { return field_of(fields, name); };
   if (field("host").empty()) return packed;
   std::string out = field("client").empty() ? "unknown" : field("client");
   if (const std::string pid = field("pid"); !pid.empty() && pid != "0") out += " (PID " + pid + ")";
@@ -217,6 +227,10 @@ StatusReport judge_status(const StatusFacts& facts) {
     for (const std::string& client : distrust)
       report.rows.push_back({"distrusting client", "refused our CA", distrust_text(client), false});
   }
+  const std::vector<std::string> silent =
+      facts.daemon ? facts.daemon->with_prefix("silent_origin.") : std::vector<std::string>();
+  for (const std::string& origin : silent)
+    report.rows.push_back({"silent origin", "tunnelled", silent_text(origin), false});
   // Worth telling, but no reason to call a pair ill that meters what it was told to.
   const std::vector<std::string> warnings = config_warnings(facts);
   if (!warnings.empty()) {
@@ -249,6 +263,11 @@ StatusReport judge_status(const StatusFacts& facts) {
       report.hints.push_back(
           "A client that refuses our CA needs the variable named above; halton-meter run sets them "
           "all.");
+    if (!silent.empty())
+      report.hints.push_back(
+          "An origin that does not answer our handshake is tunnelled unmetered, so that nobody "
+          "waits "
+          "for it. To have it asked now: halton-meter reload");
   } else {
     report.verdict = Verdict::healthy;
   }
@@ -352,6 +371,14 @@ std::string status_json(const StatusFacts& facts, const StatusReport& report,
     for (const std::string& client : facts.daemon->with_prefix("distrust.")) {
       json.begin_object();
       for (const auto& [key, value] : wire::unpack_fields(client)) json.member(key, value);
+      json.end_object();
+    }
+  json.end_array();
+  json.key("silent_origins").begin_array();
+  if (facts.daemon)
+    for (const std::string& origin : facts.daemon->with_prefix("silent_origin.")) {
+      json.begin_object();
+      for (const auto& [key, value] : wire::unpack_fields(origin)) json.member(key, value);
       json.end_object();
     }
   return json.end_array().end_object().take();

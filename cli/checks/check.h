@@ -75,6 +75,7 @@ extern const Check kSystemStoreCheck;
 extern const Check kShellCheck;
 extern const Check kToolsCheck;
 extern const Check kDistrustCheck;
+extern const Check kSilentOriginsCheck;
 extern const Check kRealCallCheck;
 extern const Check kDatabaseCheck;
 extern const Check kDiskCheck;

@@ -10,8 +10,8 @@ std::span<const Check* const> all_checks() {
       &kUserBusCheck,       &kLingerCheck,      &kUnitFilesCheck, &kServicesCheck,  &kVersionsCheck,
       &kPortsCheck,         &kHomeCheck,        &kClockCheck,     &kAuthorityCheck, &kBundleCheck,
       &kPythonBundlesCheck, &kSystemStoreCheck, &kShellCheck,     &kToolsCheck,     &kDistrustCheck,
-      &kRealCallCheck,      &kRuntimesCheck,    &kDatabaseCheck,  &kDiskCheck,      &kMemoryCheck,
-      &kRatesCheck,         &kBufferingCheck,   &kShareCheck,
+      &kSilentOriginsCheck, &kRealCallCheck,    &kRuntimesCheck,  &kDatabaseCheck,  &kDiskCheck,
+      &kMemoryCheck,        &kRatesCheck,       &kBufferingCheck, &kShareCheck,
   };
   return kChecks;
 }

@@ -143,6 +143,7 @@ bool InterceptorApp::Parts::listen() {
   trust = std::make_unique<relay::TrustMemory>(clock, config.intercept.trust_memory_s * 1'000'000);
   trust_file = std::make_unique<relay::TrustFile>(loop, *trust, home.refusals());
   trust_file->load();
+  silent_origins = std::make_unique<relay::SilentOrigins>(clock);
   attribution::TagConfig tags;
   tags.default_project = config.tagging.default_project;
   attributor = std::make_unique<attribution::Attributor>(loop, tags);
@@ -153,10 +154,10 @@ bool InterceptorApp::Parts::listen() {
                                                          wire::LedgerKind::daemon, flights->file());
   flights_timer = std::make_unique<net::Timer>(loop, [this] { flights_keeper->pulse(); });
   flights_timer->start_repeating(kKeepMs);
-  context = std::make_unique<relay::RelayContext>(
-      relay::RelayContext{loop, clock, dial_options, providers, *client_side, *origin_side,
-                          *authority, *leaves, *trust, *attributor, queue, limits(),
-                          key_printer ? &*key_printer : nullptr, flights.get(), place.edge_socket});
+  context = std::make_unique<relay::RelayContext>(relay::RelayContext{
+      loop, clock, dial_options, providers, *client_side, *origin_side, *authority, *leaves, *trust,
+      *silent_origins, *attributor, queue, limits(), key_printer ? &*key_printer : nullptr,
+      flights.get(), place.edge_socket});
   if (self_test_trust != nullptr) {
     self_test = std::make_unique<relay::SelfTestOrigin>(loop, *client_side, *leaves,
                                                         std::move(self_test_trust));
@@ -212,7 +213,7 @@ void InterceptorApp::Parts::start_api() {
 void InterceptorApp::Parts::open_control() {
   facts = std::make_unique<InterceptorFacts>(InterceptorFacts{
       version, started_us, internal_port, api_port, warnings, clock, *writer, queue, *acceptor,
-      *monitor, *trust, *authority, rates_card,
+      *monitor, *trust, *silent_origins, *authority, rates_card,
       [this] { loop.post([this] { departure.leave(); }); }, [this] { return departure.relieve(); },
       [this] { return departure.leaving() || draining; }, [this] { read_rates(); }, reload});
   control = std::make_unique<net::ControlServer>(

@@ -116,6 +116,7 @@ struct InterceptorApp::Parts {
   std::unique_ptr<tls::OriginSideContext> origin_side;
   std::unique_ptr<tls::LeafCache> leaves;
   std::unique_ptr<relay::TrustMemory> trust;
+  std::unique_ptr<relay::SilentOrigins> silent_origins;
   std::unique_ptr<relay::FlightLog> flights;
   std::unique_ptr<tls::OriginSideContext> self_test_trust;
   net::Loop loop;

@@ -63,6 +63,15 @@ std::string status_answer(const InterceptorFacts& facts) {
                                   {"tunnelled", std::to_string(refusal.tunnelled)},
                                   {"until", iso8601_utc(refusal.until_us)}}));
   }
+  number = 0;
+  for (const relay::SilentOrigin& origin : facts.silent_origins.avoided()) {
+    status.add("silent_origin." + std::to_string(number++),
+               wire::pack_fields({{"host", origin.host},
+                                  {"port", std::to_string(origin.port)},
+                                  {"times", std::to_string(origin.times)},
+                                  {"tunnelled", std::to_string(origin.tunnelled)},
+                                  {"left_s", std::to_string(origin.left_us / 1'000'000 + 1)}}));
+  }
   for (const std::string& warning : facts.warnings) status.add("config.warning", warning);
   for (const std::string& warning : facts.reload.left_open()) status.add("config.warning", warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
@@ -94,6 +103,7 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
   if (verb == "reload") {
     facts.read_rates();
     facts.trust.forget_all();  // the usual reason to ask: a client was mended
+    facts.silent_origins.forget_all();
     return wire::answer_reload(facts.reload.begin());
   }
   if (verb == "reload-result") return wire::answer_fields(facts.reload.outcome());

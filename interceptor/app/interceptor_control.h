@@ -9,6 +9,7 @@
 #include "common/setup/config_reload.h"
 #include "interceptor/relay/acceptor.h"
 #include "interceptor/relay/loop_monitor.h"
+#include "interceptor/relay/silent_origins.h"
 #include "interceptor/relay/trust_memory.h"
 #include "interceptor/store/record_queue.h"
 #include "interceptor/store/writer.h"
@@ -27,6 +28,7 @@ struct InterceptorFacts {
   const relay::Acceptor& acceptor;
   const relay::LoopMonitor& monitor;
   relay::TrustMemory& trust;
+  relay::SilentOrigins& silent_origins;
   const tls::Authority& authority;
   const std::string& rates_card;  // id of the card in force
   std::function<void()> drain;    // called after the answer has gone out

@@ -12,6 +12,7 @@
 #include "interceptor/meter/provider_registry.h"
 #include "interceptor/relay/flight_log.h"
 #include "interceptor/relay/self_test_origin.h"
+#include "interceptor/relay/silent_origins.h"
 #include "interceptor/relay/trust_memory.h"
 #include "interceptor/tls/ca_store.h"
 #include "interceptor/tls/contexts.h"
@@ -37,6 +38,7 @@ struct RelayContext {
   const tls::Authority& authority;
   tls::LeafCache& leaves;
   TrustMemory& trust;
+  SilentOrigins& silent_origins;
   attribution::Attributor& attributor;
   RecordSink& sink;
   RelayLimits limits;

@@ -224,6 +224,7 @@ void Session::on_timeout() {
       return doubt("hello_timeout");
     case State::shaking_origin:
       miss_reason_ = "origin_timeout";
+      context_.silent_origins.was_silent(facts_.host, port_);
       return apply(Event::origin_unfit);
     case State::answering_client:
       record_miss("client_handshake_timeout");

@@ -91,6 +91,7 @@ class Session final : private Side::Owner, private RecordSink {
   void on_client_failed();
   void note_refusal(std::string reason);
   void note_silent_end(const char* reason);
+  void note_lost_patience();
   void on_timeout();
   void doubt(const char* reason);
   void forward(Side& to, Bytes bytes);
@@ -127,6 +128,7 @@ class Session final : private Side::Owner, private RecordSink {
   int64_t started_us_ = 0;
   int64_t ready_us_ = 0;  // when the client's handshake was done
   int64_t last_bytes_us_ = 0;
+  int64_t hello_sent_us_ = 0;  // to the origin
   int64_t bytes_up_ = 0;
   int64_t bytes_down_ = 0;
   bool client_spoke_ = false;         // application data came from the client

@@ -131,7 +131,10 @@ void Session::on_side_fin(Side& side) {
       if (from_client && saved_.empty()) return apply(Event::ended);  // a connection never used
       return from_client ? doubt("not_tls") : apply(Event::origin_gone);
     case State::shaking_origin:
-      if (from_client) return apply(Event::ended);
+      if (from_client) {
+        note_lost_patience();
+        return apply(Event::ended);
+      }
       miss_reason_ = "origin_handshake_failed";
       return apply(Event::origin_unfit);
     case State::answering_client:
@@ -191,6 +194,8 @@ void Session::on_side_broken(Side& side, Error error) {
     note_silent_end("hung_up_in_handshake");
   } else if (from_client && state == State::relaying) {
     note_silent_end("hung_up_after_handshake");
+  } else if (from_client && state == State::shaking_origin) {
+    note_lost_patience();
   }
   if (tap_ != nullptr) {
     if (from_client) {

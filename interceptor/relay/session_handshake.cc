@@ -15,6 +15,8 @@ namespace {
 // A client that hangs up this soon after the handshake, without a byte, has looked at our
 // certificate and left.
 constexpr int64_t kHangUpWindowUs = 2'000'000;
+// An origin that has said nothing for so long, when its client would not wait longer, is silent.
+constexpr int64_t kPatienceUs = 2'000'000;
 
 }  // namespace
 
@@ -68,11 +70,16 @@ void Session::judge_hello() {
     return doubt("sni_mismatch");
   }
   if (context_.trust.distrusts(facts_.host, hello_shape_)) return doubt("client_refused_ca");
+  if (context_.silent_origins.avoid(facts_.host, port_)) {
+    miss_detail_ = "it did not answer a handshake of ours shortly before";
+    return doubt("origin_timeout");
+  }
   apply(Event::hello_fit);
 }
 
 void Session::shake_origin() {
   deadline_.start_once(context_.limits.handshake_timeout_ms);
+  hello_sent_us_ = context_.clock.steady_us();
   const bool self_test = facts_.host == wire::kSelfTestHost && context_.self_test != nullptr;
   auto engine =
       tls::Engine::towards_origin(self_test ? context_.self_test->trust() : context_.origin_side,
@@ -86,6 +93,7 @@ void Session::shake_origin() {
 void Session::on_origin_handshake(tls::Engine::Handshake progress) {
   if (machine_.state() != State::shaking_origin) return;
   if (progress == tls::Engine::Handshake::wants_bytes) return;
+  context_.silent_origins.answered(facts_.host, port_);
   if (progress == tls::Engine::Handshake::done) {
     const auto leaf = context_.leaves.leaf_for(facts_.host);
     Result<void> answered = leaf ? client_.engine().answer(**leaf, origin_.engine().alpn())
@@ -135,6 +143,13 @@ void Session::note_silent_end(const char* reason) {
   if (from_edge && !context_.edge_socket.empty() && net::nobody_answers(context_.edge_socket))
     return;
   if (context_.trust.silent_end_is_refusal(facts_.host, hello_shape_)) note_refusal(reason);
+}
+
+// The client has gone while we waited for the origin's answer to our hello.
+void Session::note_lost_patience() {
+  if (context_.clock.steady_us() - hello_sent_us_ < kPatienceUs) return;
+  context_.silent_origins.was_silent(facts_.host, port_);
+  record_miss("origin_timeout", "the client gave up first");
 }
 
 void Session::note_refusal(std::string reason) {

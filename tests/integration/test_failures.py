@@ -7,6 +7,7 @@ import time
 import pytest
 
 import calls
+import control
 import pair as pairs
 from conftest import everywhere
 
@@ -185,6 +186,52 @@ def test_first_flight_is_kept_and_replayed(make_pair, provider, number):
     assert pair.database.requests() == []
 
 
+def client_hello(host):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=host)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize("gives_up", ["interceptor", "client"])
+def test_nobody_waits_twice_for_a_silent_origin(scripted, authority, gives_up):
+    """Once an origin has not answered our hello, the next connections to it are raw from the start,
+    each of them a miss, until it is asked again."""
+    heard = []
+
+    def handler(wire):
+        heard.append(wire.recv_all())
+
+    pair, origin = scripted(handler, tls=False, start=False)
+    limit_ms = 1000 if gives_up == "interceptor" else 50_000
+    pair.write_config({f"{calls.HOST}:443": origin.address}, authority.cert,
+                      "[edge]\nfirst_answer_limit_ms = 60000\n"
+                      f"[intercept]\nhandshake_timeout_ms = {limit_ms}\n")
+    pair.start()
+    hello = client_hello(calls.HOST)
+    with pair.tunnel(calls.HOST) as wire:
+        wire.send(hello)
+        if gives_up == "interceptor":
+            pairs.wait_for("the second try", lambda: len(origin.sessions) == 2)
+        else:
+            time.sleep(2.5)  # a client that does not wait longer
+    pairs.wait_for("the memory", lambda: pair.interceptor_status().get("silent_origin.0"))
+    before = len(origin.sessions)
+    for _ in range(3):
+        with pair.tunnel(calls.HOST) as wire:
+            wire.send(hello)
+            wire.fin()
+            wire.recv_all()
+    pairs.wait_for("all to be heard", lambda: len(heard) == before + 3)
+    assert heard[before:] == [hello] * 3  # the client's own, at once and once
+    told = pair.interceptor_status()["silent_origin.0"]
+    assert f"host={calls.HOST}" in told and "tunnelled=3" in told
+    assert sum(miss["count"] for miss in pair.misses("origin_timeout")) == 4
+    control.ask(pair.run_dir / "daemon.sock", "reload")
+    assert "silent_origin.0" not in pair.interceptor_status()
+
+
 @pytest.mark.parametrize("first", ["edge", "interceptor"])
 def test_a_silent_origin_is_one_miss(scripted, authority, first):
     """An origin that says nothing to the hello: whoever loses patience first goes round, and the call
@@ -199,12 +246,7 @@ def test_a_silent_origin_is_one_miss(scripted, authority, first):
                       f"[intercept]\nhandshake_timeout_ms = {interceptor_ms}\n")
     pair.start()
     with pair.tunnel(calls.HOST) as wire:
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = ssl.create_default_context().wrap_bio(incoming, outgoing,
-                                                    server_hostname=calls.HOST)
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.do_handshake()
-        wire.send(outgoing.read())
+        wire.send(client_hello(calls.HOST))
         pairs.wait_for("both to have tried", lambda: len(origin.sessions) >= 2)
         time.sleep(2)
     pair.misses()

@@ -509,6 +509,36 @@ def no_captures_host(world):
     assert is_well(world)["share"]["state"] == "ok"
 
 
+SWALLOWS = """
+import socket
+door = socket.create_server(("127.0.0.1", 9443))
+held = []
+while True:
+    held.append(door.accept())
+"""
+
+
+@symptom("No captures: the provider does not answer our handshake")
+def no_captures_silent(world):
+    text = world.files(f"{ROOT}/config.toml").read_text()
+    swallowing = text.replace(f'"api.x.ai:443" = "{world.provider.address}"',
+                              '"api.x.ai:443" = "127.0.0.1:9443"')
+    assert swallowing != text
+    world.write(f"{ROOT}/config.toml",
+                swallowing + "[intercept]\nhandshake_timeout_ms = 1000\n", mode=0o600)
+    do(world, "reload")
+    with running(world, "swallows", "python3", "-c", "# swallows" + SWALLOWS):
+        wait_for("the door", lambda: world.run("bash", "-c", ": </dev/tcp/127.0.0.1/9443"
+                                               ).returncode == 0)
+        for _ in range(2):
+            world.run("sh", "-c", "HTTPS_PROXY=http://127.0.0.1:8081 curl -sS -m 4 "
+                                  "https://api.x.ai/ || true")
+        finds(world, "silent-origins", "inconsistent", "api.x.ai", "halton-meter reload")
+    world.write(f"{ROOT}/config.toml", text, mode=0o600)
+    do(world, "reload")
+    is_well(world, environment=shell_of(world))
+
+
 @symptom("`NODE_TLS_REJECT_UNAUTHORIZED=0` is set")
 def checks_switched_off(world):
     new = shell_of(world)
@@ -600,8 +630,8 @@ def test_trust_and_data(inside):
     show(inside, no_captures_host, curl_refuses, python_refuses, node_refuses,
                  runtime_ignores_variable, bundle_damaged, ca_open_or_gone, folder_open,
                  browser_error, foreign_marker, no_captures_down, streams_held_back,
-                 clock_rates_memory, database_locked, no_captures_env_only, no_captures_shell, no_captures_trust,
-                 checks_switched_off)
+                 clock_rates_memory, database_locked, no_captures_env_only, no_captures_shell,
+                 no_captures_trust, no_captures_silent, checks_switched_off)
 
 
 # --- no manager, a full disk ----------------------------------------------------------------------

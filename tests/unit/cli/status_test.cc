@@ -186,6 +186,19 @@ TEST_CASE("a distrusting client is named with the variable to set") {
         "codex cli (PID 7) at chatgpt.com: set CODEX_CA_CERTIFICATE");
 }
 
+TEST_CASE("an origin that does not answer is named, with what it costs and how to ask it again") {
+  StatusFacts facts = healthy();
+  facts.daemon =
+      StatusAnswer::parse("silent_origin.0=host=api.x.ai port=443 times=2 tunnelled=3 left_s=58\n");
+  const StatusReport report = judge_status(facts);
+  CHECK(report.verdict == Verdict::degraded);
+  CHECK(row(report, "silent origin").detail ==
+        "api.x.ai:443 does not answer; 3 unmetered since; asked again in 58 s");
+  REQUIRE_FALSE(report.hints.empty());
+  CHECK(report.hints[0].find("halton-meter reload") != std::string::npos);
+  CHECK(status_json(facts, report, "9.9.9").find("\"tunnelled\": \"3\"") != std::string::npos);
+}
+
 TEST_CASE_METHOD(CliFixture, "the verdict is in the first line, and in the JSON") {
   const StatusReport report = judge_status(healthy());
   const std::string text = status_text(report, context);

@@ -163,6 +163,7 @@ struct World {
   net::Loop loop;
   Rows rows;
   TrustMemory trust{system_clock(), 3600LL * 1'000'000};
+  SilentOrigins silent_origins{system_clock()};
   attribution::Attributor attributor{loop, {}};
   Fd listener;
   net::DialOptions dial;
@@ -181,9 +182,9 @@ struct World {
     listener.non_blocking();
     dial.connect_to[kHost + ":443"] = "127.0.0.1:" + std::to_string(origin_port);
     dial.connect_to["other.example:443"] = "127.0.0.1:" + std::to_string(origin_port);
-    context = std::make_unique<RelayContext>(
-        RelayContext{loop, system_clock(), dial, providers, *ours().serving, *theirs().trusting,
-                     *ours().authority, ours().leaves, trust, attributor, rows, limits});
+    context = std::make_unique<RelayContext>(RelayContext{
+        loop, system_clock(), dial, providers, *ours().serving, *theirs().trusting,
+        *ours().authority, ours().leaves, trust, silent_origins, attributor, rows, limits});
     acceptor = std::make_unique<Acceptor>(*context);
     port = *acceptor->listen(-1, 0, 1);
   }
