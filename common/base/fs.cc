@@ -16,27 +16,9 @@
 namespace hm {
 namespace {
 
-Code code_for(int error) {
-  switch (error) {
-    case ENOENT:
-      return Code::not_found;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Code::permission;
-    case ENOSPC:
-    case EDQUOT:
-    case EMFILE:
-    case ENFILE:
-      return Code::exhausted;
-    default:
-      return Code::system;
-  }
-}
-
 std::unexpected<Error> system_failure(const char* where) {
   const int error = errno;
-  return fail(code_for(error), where, error);
+  return fail(code_of_errno(error), where, error);
 }
 
 }  // namespace

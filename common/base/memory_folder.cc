@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "common/base/descriptor.h"
+#include "common/base/fnv.h"
 #include "common/base/fs.h"
 
 namespace hm {
@@ -57,9 +58,7 @@ Result<Descriptor> folder_in(int parent, const std::string& name) {
 }
 
 std::string print_of(std::string_view text) {
-  uint64_t hash = 14695981039346656037ULL;  // FNV-1a; a name, not a secret
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return fmt::format("{:016x}", hash);
+  return fmt::format("{:016x}", fnv1a_64(text));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace hm {
@@ -36,6 +37,25 @@ const char* name_of(Code code) {
       return "internal error";
   }
   return "unknown";
+}
+
+Code code_of_errno(int error) {
+  switch (error) {
+    case ENOENT:
+      return Code::not_found;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Code::permission;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
+      return Code::exhausted;
+    default:
+      return Code::system;
+  }
 }
 
 std::string describe(const Error& error) {

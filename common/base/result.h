@@ -43,6 +43,9 @@ using Result = std::expected<T, Error>;
 
 [[nodiscard]] const char* name_of(Code code);
 
+// What an errno of the file system's means here; `system` for all others.
+[[nodiscard]] Code code_of_errno(int error);
+
 // "timeout at dialer.connect (errno 110: Connection timed out)"
 [[nodiscard]] std::string describe(const Error& error);
 

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/base/fnv.h"
 #include "common/base/random_id.h"
 
 namespace hm::wire {
@@ -17,11 +18,9 @@ constexpr int64_t kMost = int64_t{1} << 50;      // more is no count
 constexpr int64_t kMostTime = int64_t{1} << 52;  // nor a time: the year 2112
 
 uint32_t checksum(const MissSlot& slot) {
-  const auto* begin = reinterpret_cast<const unsigned char*>(&slot.origin);
-  const auto* end = reinterpret_cast<const unsigned char*>(&slot.count);
-  uint32_t hash = 2166136261U;  // FNV-1a: against damage, not against people
-  for (; begin != end; ++begin) hash = (hash ^ *begin) * 16777619U;
-  return hash;
+  const auto* begin = reinterpret_cast<const char*>(&slot.origin);
+  const auto* end = reinterpret_cast<const char*>(&slot.count);
+  return fnv1a_32({begin, end});
 }
 
 template <size_t size>

@@ -161,6 +161,10 @@ Result<Owner> SocketOwner::find(uint16_t client_port, uint16_t our_port,
     remember(owner);
     return owner;
   }
+  // A call that was over before its turn came: nobody holds the socket, and there is no need to
+  // look through all processes for it.
+  const auto still = find_socket(client_port, our_port);
+  if (!still || still->inode != socket->inode) return fail(Code::not_found, "socket_owner.closed");
   for (const int64_t pid : processes_of(socket->uid)) {
     if (std::chrono::steady_clock::now() > deadline)
       return fail(Code::timeout, "socket_owner.scan");

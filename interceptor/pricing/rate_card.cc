@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <initializer_list>
 
+#include "common/base/fnv.h"
 #include "interceptor/pricing/bundled_rates.h"
 #include "interceptor/pricing/decimal_text.h"
 #include "interceptor/pricing/id_pattern.h"
@@ -42,15 +43,7 @@ std::string content_hash(const Value& root, std::string_view seed) {
   rapidjson::StringBuffer buffer;
   rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
   root.Accept(writer);
-  uint64_t hash = 14695981039346656037U;  // FNV-1a: tells cards apart, guards against nobody
-  const auto add = [&hash](std::string_view text) {
-    for (const char c : text) {
-      hash ^= static_cast<uint8_t>(c);
-      hash *= 1099511628211U;
-    }
-  };
-  add(seed);
-  add({buffer.GetString(), buffer.GetSize()});
+  const uint64_t hash = fnv1a_64({buffer.GetString(), buffer.GetSize()}, fnv1a_64(seed));
   char hex[17];
   std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
   return hex;

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/fnv.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
 #include "interceptor/store/spool_row.h"
@@ -28,10 +29,7 @@ constexpr uint32_t kMaxRow = 4 * 1024 * 1024;
 constexpr int64_t kReadSize = 1024 * 1024;
 
 uint32_t checksum(uint64_t generation, std::string_view bytes) {
-  uint32_t hash = 2166136261U ^ static_cast<uint32_t>(generation);
-  // FNV-1a: against torn files, not against people
-  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
-  return hash;
+  return fnv1a_32(bytes, fnv1a_32({}) ^ static_cast<uint32_t>(generation));
 }
 
 template <class Number>
@@ -48,12 +46,6 @@ Number get(std::string_view bytes) {
   return value;
 }
 
-Code code_for(int error) {
-  return error == ENOSPC || error == EDQUOT || error == EFBIG  ? Code::exhausted
-         : error == EACCES || error == EPERM || error == EROFS ? Code::permission
-                                                               : Code::system;
-}
-
 // To save room; a file that stays longer than it need be is read all the same.
 void cut(int fd, int64_t length) {
   if (::ftruncate(fd, length) != 0) log::debug("store.spool_not_cut").with("detail", errno);
@@ -63,7 +55,7 @@ Result<void> write_all(int fd, std::string_view bytes, int64_t at) {
   while (!bytes.empty()) {
     const ssize_t wrote = ::pwrite(fd, bytes.data(), bytes.size(), at);
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return fail(code_for(errno), "spool.write", errno);
+    if (wrote < 0) return fail(code_of_errno(errno), "spool.write", errno);
     bytes.remove_prefix(static_cast<size_t>(wrote));
     at += wrote;
   }
@@ -113,7 +105,7 @@ Result<std::unique_ptr<Spool>> Spool::make(const std::filesystem::path& folder, 
                                 std::to_string(::getpid()) + std::string(kSuffix));
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 && errno == EEXIST && attempt < 100) continue;
-    if (fd < 0) return fail(code_for(errno), "spool.make", errno);
+    if (fd < 0) return fail(code_of_errno(errno), "spool.make", errno);
     std::unique_ptr<Spool> spool(new Spool(path, fd, limits));
     // Between the two calls another process may have taken it for a dead one's.
     const bool taken = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
