@@ -101,3 +101,11 @@ def check_nothing(pair):
     """Neither a row nor a miss, also after all that was waiting has been written."""
     pair.stop()
     assert pair.database.requests() == [] and pair.database.misses() == []
+
+
+def make(pair, count):
+    """So many metered calls, each on a connection of its own; all of them must work."""
+    for _ in range(count):
+        with pair.connect(HOST) as wire:
+            assert post(wire).status == 200
+    return count

@@ -16,6 +16,7 @@ import certificates  # noqa: E402
 import pair as pairs  # noqa: E402
 import scripted_origin  # noqa: E402
 import simulated_provider  # noqa: E402
+import small_disk as small_disks  # noqa: E402
 import user_manager as managers  # noqa: E402
 
 
@@ -202,3 +203,10 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     if call.when == "call":
         item.report_of_call = outcome.get_result()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = small_disks.SmallDisk(tmp_path / "pair0" / "home")
+    yield disk
+    disk.close()
