@@ -42,7 +42,7 @@ def echo():
 
     threading.Thread(target=accept, daemon=True).start()
     yield f"127.0.0.1:{listener.getsockname()[1]}"
-    listener.close()
+    wires.stop_listening(listener)
 
 
 @pytest.fixture

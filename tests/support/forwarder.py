@@ -3,6 +3,8 @@
 import socket
 import threading
 
+import wire as wires
+
 
 class Forwarder:
     def __init__(self, pair, host):
@@ -41,4 +43,4 @@ class Forwarder:
             pass
 
     def close(self):
-        self._listener.close()
+        wires.stop_listening(self._listener)

@@ -71,7 +71,7 @@ class ScriptedOrigin:
         self.close()
 
     def close(self):
-        self._listener.close()
+        wires.stop_listening(self._listener)
         with self._lock:
             for wire in self._wires:
                 wire.close()

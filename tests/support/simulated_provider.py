@@ -70,7 +70,7 @@ class SimulatedProvider:
             return [json.loads(line) for line in self._ledger_path.read_text().splitlines()]
 
     def close(self):
-        self._listener.close()
+        wires.stop_listening(self._listener)
 
     # --- connections -----------------------------------------------------------------------
     def _accept(self):

@@ -28,7 +28,7 @@ class UpstreamProxy:
         return self
 
     def __exit__(self, *_):
-        self._listener.close()
+        wires.stop_listening(self._listener)
 
     def _accept(self):
         while True:

@@ -4,6 +4,7 @@ Python's own ssl sockets cannot half-close, cannot tell a close_notify from a ba
 like two threads; protocol tests need all three.
 """
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -235,6 +236,14 @@ class Wire:
 
 # Python asks OpenSSL to take a bare FIN for a clean end; we want to see the difference.
 _IGNORE_UNEXPECTED_EOF = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)
+
+
+def stop_listening(listener):
+    """Closing alone would leave a thread that waits in accept() where it is; the next socket with
+    the same number would be accepted from by that one, too."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def client_context(ca_file, alpn=None):
