@@ -41,7 +41,10 @@ class BatchWriter {
   };
 
   [[nodiscard]] Result<void> open_anew(const Card& card);
-  [[nodiscard]] Result<void> write_part(const QueuedRows& rows, const Part& part, const Card& card);
+  // A row that is in already, or breaks a rule, is `refused` together with all others.
+  enum class Way : uint8_t { together, row_by_row };
+  [[nodiscard]] Result<void> write_part(const QueuedRows& rows, const Part& part, const Card& card,
+                                        Way way);
   [[nodiscard]] Result<void> write_one_by_one(const QueuedRows& rows, const Part& part,
                                               const Card& card);
   [[nodiscard]] Result<void> explained(Error error);
