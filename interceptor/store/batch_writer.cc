@@ -27,9 +27,10 @@ bool no_room(const std::filesystem::path& folder) {
 }  // namespace
 
 BatchWriter::BatchWriter(const WriterOptions& options, const Clock& clock)
-    : options_(options), clock_(clock) {}
+    : options_(options), clock_(clock), checkpointer_(options.database) {}
 
 void BatchWriter::close() {
+  checkpointer_.leave();
   rows_.reset();
   db_.reset();
 }
@@ -66,6 +67,7 @@ Result<void> BatchWriter::open_anew(const Card& card) {
   db_ = std::move(opened->db);
   file_ = identity_of(options_.database);
   try {
+    checkpointer_.watch(*db_);
     rows_ = std::make_unique<RowWriter>(*db_);
     noted_card_ = nullptr;
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
