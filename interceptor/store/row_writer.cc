@@ -172,9 +172,10 @@ void RowWriter::write_new(const std::deque<CallRecord>& calls, size_t first, siz
   for (const PricedCall& call : priced_)
     write_rare_children(*call.record, call.record->id, call.price);
   const std::set<std::string> lost = bulk_->lost(priced_);
-  if (lost.empty()) return;
-  for (const PricedCall& call : priced_)
-    if (lost.contains(call.record->call_id)) take_back_loss(call.record->call_id);
+  if (!lost.empty())
+    for (const PricedCall& call : priced_)
+      if (lost.contains(call.record->call_id)) take_back_loss(call.record->call_id);
+  priced_.clear();
 }
 
 void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
