@@ -1,7 +1,7 @@
 // Puts what the -wal file holds into the database while the next rows are being written. Waiting
-// for the disk takes a third of a busy writer's time; a thread and a connection of its own wait
-// instead. The -wal can begin anew only when nobody has added to it meanwhile: once it is long, the
-// writing thread does what little that thread has left. Inside this folder only.
+// for the disk takes a tenth of a busy writer's time and more; a thread and a connection of its own
+// wait instead. The -wal can begin anew only when nobody has added to it meanwhile: once it is
+// long, the writing thread does what little that thread has left. Inside this folder only.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
