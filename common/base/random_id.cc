@@ -1,11 +1,14 @@
 #include "common/base/random_id.h"
 
+#include <pthread.h>
 #include <sys/random.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <random>
 #include <string_view>
 
@@ -16,16 +19,41 @@ namespace {
 
 using Random16 = std::array<uint8_t, 16>;
 
-Random16 random_bytes() {
-  Random16 bytes{};
-  ssize_t got = 0;
-  do {
-    got = ::getrandom(bytes.data(), bytes.size(), 0);
-  } while (got < 0 && errno == EINTR);
-  if (got != static_cast<ssize_t>(bytes.size())) {
-    std::random_device device;
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(device());
+// A child must not hand out what its parent has in store as well.
+std::atomic<uint64_t> forks{0};
+
+uint64_t forks_seen() {
+  static const int watched = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+  return watched == 0 ? forks.load(std::memory_order_relaxed) : ++forks;  // else no store is good
+}
+
+// One visit to the kernel for sixteen ids: these make two for every call.
+struct Store {
+  std::array<uint8_t, 256> bytes{};
+  size_t used = sizeof bytes;
+  uint64_t forks = 0;
+
+  void fill() {
+    ssize_t got = 0;
+    do {
+      got = ::getrandom(bytes.data(), bytes.size(), 0);
+    } while (got < 0 && errno == EINTR);
+    if (got != static_cast<ssize_t>(bytes.size())) {
+      std::random_device device;
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(device());
+    }
+    used = 0;
   }
+};
+
+Random16 random_bytes() {
+  thread_local Store store;
+  const uint64_t now = forks_seen();
+  if (store.used + sizeof(Random16) > store.bytes.size() || store.forks != now) store.fill();
+  store.forks = now;
+  Random16 bytes{};
+  std::memcpy(bytes.data(), &store.bytes[store.used], bytes.size());
+  store.used += bytes.size();
   return bytes;
 }
 

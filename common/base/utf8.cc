@@ -35,7 +35,12 @@ size_t utf8_sequence_length(std::string_view text) {
 
 bool is_clean_text(std::string_view text) {
   while (!text.empty()) {
-    uint64_t eight = 0;  // most text is ASCII
+    const auto first = static_cast<uint8_t>(text[0]);
+    if (text.size() < sizeof(uint64_t) && first > 0 && first < 0x80) {  // most text is ASCII
+      text.remove_prefix(1);
+      continue;
+    }
+    uint64_t eight = 0;
     if (text.size() >= sizeof eight) {
       std::memcpy(&eight, text.data(), sizeof eight);
       constexpr uint64_t kHigh = 0x8080808080808080;

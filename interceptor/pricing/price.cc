@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -154,7 +155,8 @@ class Bill {
 
   // Each sub-call has a prompt of its own, and that is what thresholds are about. Sub-calls that do
   // not add up to the record are not believed.
-  [[nodiscard]] std::vector<Usage> sub_calls() const {
+  [[nodiscard]] std::span<const Usage> sub_calls() const {
+    if (record_.iterations.size() < 2 || !record_.usage.parts.empty()) return {&record_.usage, 1};
     const auto figures = [](const Usage& u) {
       return std::array{u.input_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
                         u.cache_write_1h_tokens, u.output_tokens};
@@ -163,9 +165,7 @@ class Bill {
     for (const Usage& usage : record_.iterations)
       for (size_t i = 0; i < left.size(); ++i) left[i] -= figures(usage)[i];
     const bool add_up = std::all_of(left.begin(), left.end(), [](int64_t n) { return n == 0; });
-    if (record_.iterations.size() < 2 || !add_up || !record_.usage.parts.empty())
-      return {record_.usage};
-    return record_.iterations;
+    return add_up ? std::span(record_.iterations) : std::span(&record_.usage, 1);
   }
 
   bool add_extra_usage() {
@@ -185,7 +185,8 @@ class Bill {
   bool add_usage(const Usage& usage, const std::string& model, const std::string& tier,
                  const Period** period_out, bool* long_out) {
     if (model.empty()) return stop("no_model");
-    const ModelEntry* entry = card_.find(provider_, model, day_);
+    const ModelEntry* entry =
+        &model == &own_model() ? own_entry_ : card_.find(provider_, model, day_);
     if (entry == nullptr) return stop("unknown_model");
     if (entry->from_override) used_override_ = true;
     const Period* period = entry->period_on(day_);
@@ -212,7 +213,7 @@ class Bill {
       if (!rate) return stop("missing_bucket");
       // The reader of the card made sure that this division leaves nothing over.
       PriceLine line{entry->model,
-                     bucket.name,
+                     std::string(bucket.name),
                      false,
                      bucket.tokens,
                      *rate * factor.numerator / factor.denominator,

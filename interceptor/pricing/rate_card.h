@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -133,8 +134,11 @@ class RateCard {
 
  private:
   friend class CardReader;
+  struct TextHash : std::hash<std::string_view> {
+    using is_transparent = void;  // no string is made to look one up
+  };
   struct Index {  // of one provider; positions in entries_
-    std::unordered_map<std::string, size_t> exact;
+    std::unordered_map<std::string, size_t, TextHash, std::equal_to<>> exact;
     std::vector<std::pair<size_t, std::shared_ptr<const IdPattern>>> patterns;
   };
   struct Layer {  // 0 the overrides, 1 the card

@@ -92,13 +92,14 @@ std::optional<Day> parse_day(std::string_view text) {
 
 std::string day_text(Day day) {
   const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
-  const auto padded = [](unsigned value, size_t width) {
-    std::string text = std::to_string(value);
-    return text.insert(0, width > text.size() ? width - text.size() : 0, '0');
+  std::string text = "0000-00-00";
+  const auto put = [&](size_t end, unsigned value) {  // its last digit stands before `end`
+    for (; value > 0 && end > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
   };
-  return padded(static_cast<unsigned>(static_cast<int>(date.year())), 4) + "-" +
-         padded(static_cast<unsigned>(date.month()), 2) + "-" +
-         padded(static_cast<unsigned>(date.day()), 2);
+  put(4, static_cast<unsigned>(static_cast<int>(date.year())));
+  put(7, static_cast<unsigned>(date.month()));
+  put(10, static_cast<unsigned>(date.day()));
+  return text;
 }
 
 std::optional<int64_t> RateSet::find(std::string_view bucket) const {
@@ -126,7 +127,7 @@ const ModelEntry* RateCard::find_in(const Layer& layer, std::string_view provide
   const auto of_provider = layer.providers.find(provider);
   if (of_provider == layer.providers.end()) return nullptr;
   const Index& index = of_provider->second;
-  if (const auto exact = index.exact.find(std::string(id)); exact != index.exact.end())
+  if (const auto exact = index.exact.find(id); exact != index.exact.end())
     return &entries_[exact->second];
   const ModelEntry* only = nullptr;
   for (const auto& [position, pattern] : index.patterns) {

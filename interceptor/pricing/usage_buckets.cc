@@ -34,8 +34,8 @@ std::string_view short_write_name(const RateSet& rates, const std::string& lifet
 }
 
 // Models that speak or draw only have one output rate, and it is not called output.
-std::string output_name(const RateSet& rates) {
-  std::string only = "output";
+std::string_view output_name(const RateSet& rates) {
+  std::string_view only = "output";
   if (rates.find(only)) return only;
   int found = 0;
   for (const PartName& part : kParts) {
@@ -63,6 +63,7 @@ bool is_zero(const Usage& usage) {
 
 Buckets split(const Usage& usage, const RateSet& rates, const std::string& cache_lifetime) {
   Buckets result;
+  result.list.reserve(kFigures);
   std::array<int64_t, kFigures> left = {usage.input_tokens, usage.cache_read_tokens,
                                         usage.cache_write_5m_tokens, usage.cache_write_1h_tokens,
                                         usage.output_tokens};
@@ -82,18 +83,19 @@ Buckets split(const Usage& usage, const RateSet& rates, const std::string& cache
 
   const std::string_view short_write = short_write_name(rates, cache_lifetime);
   if (short_write.empty() && left[kWriteShort] > 0) return {{}, "unknown_cache_lifetime"};
-  const std::array<std::string, kFigures> names = {"input", "cache_read", std::string(short_write),
-                                                   "cache_write_1h", output_name(rates)};
+  const std::array<std::string_view, kFigures> names = {"input", "cache_read", short_write,
+                                                        "cache_write_1h", output_name(rates)};
+  const bool in_parts = !usage.parts.empty();
   for (size_t figure = 0; figure < kFigures; ++figure) {
     if (left[figure] > 0) result.list.push_back({names[figure], left[figure]});
-    for (size_t i = 0; i < kParts.size(); ++i) {
+    for (size_t i = 0; in_parts && i < kParts.size(); ++i) {
       if (kParts[i].figure != figure || parts[i] == 0) continue;
       const auto same = std::find_if(result.list.begin(), result.list.end(),
                                      [&](const Bucket& b) { return b.name == kParts[i].bucket; });
       if (same != result.list.end())
         same->tokens += parts[i];
       else
-        result.list.push_back({std::string(kParts[i].bucket), parts[i]});
+        result.list.push_back({kParts[i].bucket, parts[i]});
     }
   }
   return result;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "interceptor/call_record.h"
@@ -11,8 +12,8 @@
 namespace hm::pricing {
 
 struct Bucket {
-  std::string name;
-  int64_t tokens = 0;  // above zero
+  std::string_view name;  // a constant
+  int64_t tokens = 0;     // above zero
 };
 
 struct Buckets {

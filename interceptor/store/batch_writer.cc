@@ -27,9 +27,10 @@ bool no_room(const std::filesystem::path& folder) {
 }  // namespace
 
 BatchWriter::BatchWriter(const WriterOptions& options, const Clock& clock)
-    : options_(options), clock_(clock) {}
+    : options_(options), clock_(clock), checkpointer_(options.database) {}
 
 void BatchWriter::close() {
+  checkpointer_.leave();
   rows_.reset();
   db_.reset();
 }
@@ -66,6 +67,7 @@ Result<void> BatchWriter::open_anew(const Card& card) {
   db_ = std::move(opened->db);
   file_ = identity_of(options_.database);
   try {
+    checkpointer_.watch(*db_);
     rows_ = std::make_unique<RowWriter>(*db_);
     noted_card_ = nullptr;
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -116,7 +118,9 @@ Result<void> BatchWriter::write(const QueuedRows& rows, const Card& card) {
     if (part.calls + part.misses == 0) return {};
     if (auto opened = open(card); !opened) return opened;
     const int64_t started_us = clock_.steady_us();
-    auto written = write_part(rows, part, card);
+    auto written = write_part(rows, part, card, Way::together);
+    if (!written && written.error().code == Code::refused)
+      written = write_part(rows, part, card, Way::row_by_row);
     if (!written && written.error().code == Code::refused)
       written = write_one_by_one(rows, part, card);
     if (!written) return explained(written.error());
@@ -128,12 +132,16 @@ Result<void> BatchWriter::write(const QueuedRows& rows, const Card& card) {
   }
 }
 
-Result<void> BatchWriter::write_part(const QueuedRows& rows, const Part& part, const Card& card) {
+Result<void> BatchWriter::write_part(const QueuedRows& rows, const Part& part, const Card& card,
+                                     Way way) {
   try {
     SQLite::Transaction transaction(*db_, SQLite::TransactionBehavior::IMMEDIATE);
     rows_->begin();
     note_card(card);
-    for (size_t i = 0; i < part.calls; ++i) rows_->write(rows.calls[part.first_call + i], *card);
+    if (way == Way::together)
+      rows_->write_together(rows.calls, part.first_call, part.calls, *card);
+    else
+      for (size_t i = 0; i < part.calls; ++i) rows_->write(rows.calls[part.first_call + i], *card);
     for (size_t i = 0; i < part.misses; ++i) rows_->write(rows.misses[part.first_miss + i]);
     transaction.commit();
     return {};
@@ -153,7 +161,7 @@ Result<void> BatchWriter::write_one_by_one(const QueuedRows& rows, const Part& p
     const bool is_call = i < part.calls;
     const Part one = is_call ? Part{part.first_call + i, 1, 0, 0}
                              : Part{0, 0, part.first_miss + i - part.calls, 1};
-    const auto written = write_part(rows, one, card);
+    const auto written = write_part(rows, one, card, Way::row_by_row);
     if (written) continue;
     if (written.error().code != Code::refused) return written;
     rejected.add();
@@ -172,7 +180,7 @@ Result<void> BatchWriter::write_one_by_one(const QueuedRows& rows, const Part& p
     miss.bytes_down = call.bytes_down;
     miss.duration_us = call.duration_us;
     miss.call_id = call.call_id;
-    const auto told = write_part(instead, {0, 0, 0, 1}, card);
+    const auto told = write_part(instead, {0, 0, 0, 1}, card, Way::row_by_row);
     if (!told && told.error().code != Code::refused) return told;
   }
   return {};

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "interceptor/pricing/rate_card.h"
+#include "interceptor/store/checkpointer.h"
 #include "interceptor/store/database.h"
 #include "interceptor/store/record_queue.h"
 #include "interceptor/store/row_writer.h"
@@ -22,6 +23,9 @@ class BatchWriter {
   using Card = std::shared_ptr<const pricing::RateCard>;
 
   BatchWriter(const WriterOptions& options, const Clock& clock);
+  ~BatchWriter() { close(); }
+  BatchWriter(const BatchWriter&) = delete;
+  BatchWriter& operator=(const BatchWriter&) = delete;
 
   [[nodiscard]] Result<void> open(const Card& card);
   // All of them, in transactions of options.transaction_rows. After a failure some may be in: rows
@@ -41,7 +45,10 @@ class BatchWriter {
   };
 
   [[nodiscard]] Result<void> open_anew(const Card& card);
-  [[nodiscard]] Result<void> write_part(const QueuedRows& rows, const Part& part, const Card& card);
+  // A row that is in already, or breaks a rule, is `refused` together with all others.
+  enum class Way : uint8_t { together, row_by_row };
+  [[nodiscard]] Result<void> write_part(const QueuedRows& rows, const Part& part, const Card& card,
+                                        Way way);
   [[nodiscard]] Result<void> write_one_by_one(const QueuedRows& rows, const Part& part,
                                               const Card& card);
   [[nodiscard]] Result<void> explained(Error error);
@@ -53,6 +60,7 @@ class BatchWriter {
   const Clock& clock_;
   // Statements go before the connection they belong to.
   std::unique_ptr<SQLite::Database> db_;
+  Checkpointer checkpointer_;
   std::unique_ptr<RowWriter> rows_;
   FileIdentity file_;
   const pricing::RateCard* noted_card_ = nullptr;  // pricing_rates is known to hold it

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "interceptor/store/schema.h"
 #include "interceptor/store/sqlite_error.h"
+#include "interceptor/store/sqlite_setup.h"
 
 namespace hm::store {
 namespace {
@@ -80,6 +81,7 @@ void migrate(SQLite::Database& db, const Clock& clock) {
 std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
                                            std::chrono::milliseconds busy_timeout,
                                            const Clock& clock) {
+  set_up_sqlite();
   // One thread uses it: no mutex around every value that is bound.
   auto db = std::make_unique<SQLite::Database>(
       path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX,
@@ -114,6 +116,7 @@ Result<std::unique_ptr<SQLite::Database>> open_second_writer(const std::filesyst
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
   if (error || size == 0) return fail(Code::not_found, "store.open_second");
+  set_up_sqlite();
   try {
     auto db = std::make_unique<SQLite::Database>(path.string(), SQLite::OPEN_READWRITE,
                                                  static_cast<int>(busy_timeout.count()));

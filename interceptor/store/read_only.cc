@@ -6,6 +6,7 @@
 
 #include "interceptor/store/schema.h"
 #include "interceptor/store/sqlite_error.h"
+#include "interceptor/store/sqlite_setup.h"
 
 namespace hm::store {
 namespace {
@@ -28,6 +29,7 @@ std::string percent_encoded(const std::string& path) {
 }
 
 Result<std::unique_ptr<SQLite::Database>> try_open(const std::string& name, int flags) {
+  set_up_sqlite();
   try {
     auto db = std::make_unique<SQLite::Database>(
         name, SQLite::OPEN_READONLY | SQLite::OPEN_NOMUTEX | flags, kBusyMs);

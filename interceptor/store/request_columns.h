@@ -32,6 +32,7 @@ inline std::optional<int64_t> millicents_of(const pricing::PriceResult& price) {
   return static_cast<int64_t>(pricing::PicoUsd(*price.cost_pico_usd).millicents());
 }
 
+// In the order of the table: then SQLite takes a row as it comes.
 // visit.kept(name, value): stays when the same response is seen again. visit.fresh: is replaced.
 // visit.kept_text, fresh_text: an empty string is null. What is given as an lvalue lives as long as
 // the record, the price and the project's id.
@@ -102,11 +103,11 @@ void visit_columns(Visitor& visit, const CallRecord& r, const pricing::PriceResu
   visit.kept_text("attribution_tier", a.tier);
   visit.kept_text("call_id", r.call_id);
   visit.kept_text("run_id", a.run_id);
+  visit.kept("schema_version", kSchemaVersion);
   visit.kept_text("cache_lifetime", r.cache_lifetime);
   visit.fresh_text("bucket_doubt", r.bucket_doubt);
   visit.kept_text("key_print", r.key_print);
   visit.kept("client_retry", r.client_retry);
-  visit.kept("schema_version", kSchemaVersion);
 }
 
 }  // namespace hm::store

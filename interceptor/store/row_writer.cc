@@ -8,7 +8,8 @@
 #include "common/base/log.h"
 #include "common/base/random_id.h"
 #include "interceptor/pricing/price.h"
-#include "interceptor/store/request_columns.h"
+#include "interceptor/store/bulk_insert.h"
+#include "interceptor/store/request_statements.h"
 #include "interceptor/store/statement_use.h"
 #include "interceptor/store/timestamp.h"
 
@@ -16,80 +17,8 @@ namespace hm::store {
 namespace {
 
 constexpr size_t kMaxKnownProjects = 1024;
-
-// Visitors of visit_columns().
-struct InsertSql {
-  std::string names, marks;
-  void add(const char* name) {
-    if (!names.empty()) names += ", ", marks += ", ";
-    names += name;
-    marks += "?";
-  }
-  template <class T>
-  void kept(const char* name, const T&) {
-    add(name);
-  }
-  template <class T>
-  void fresh(const char* name, const T&) {
-    add(name);
-  }
-  void kept_text(const char* name, const std::string&) { add(name); }
-  void fresh_text(const char* name, const std::string&) { add(name); }
-};
-
-struct UpdateSql {
-  std::string sets;
-  void add(const char* name) {
-    if (!sets.empty()) sets += ", ";
-    sets += name;
-    sets += " = ?";
-  }
-  template <class T>
-  void kept(const char*, const T&) {}
-  template <class T>
-  void fresh(const char* name, const T&) {
-    add(name);
-  }
-  void kept_text(const char*, const std::string&) {}
-  void fresh_text(const char* name, const std::string&) { add(name); }
-};
-
-struct BindAll {
-  Use& use;
-  template <class T>
-  void kept(const char*, const T& value) {
-    use << value;
-  }
-  template <class T>
-  void fresh(const char*, const T& value) {
-    use << value;
-  }
-  void kept(const char*, const std::string& value) { use.lasting(value); }
-  void fresh(const char*, const std::string& value) { use.lasting(value); }
-  void kept(const char*, std::string&& value) { use << value; }
-  void fresh(const char*, std::string&& value) { use << value; }
-  void kept_text(const char*, const std::string& value) { use.lasting_text(value); }
-  void fresh_text(const char*, const std::string& value) { use.lasting_text(value); }
-};
-
-struct BindFresh {
-  Use& use;
-  template <class T>
-  void kept(const char*, const T&) {}
-  template <class T>
-  void fresh(const char*, const T& value) {
-    use << value;
-  }
-  void kept_text(const char*, const std::string&) {}
-  void fresh_text(const char*, const std::string& value) { use.text(value); }
-};
-
-std::string insert_sql() {
-  InsertSql sql;
-  visit_columns(sql, CallRecord{}, pricing::PriceResult{}, "");
-  return "INSERT INTO requests (" + sql.names + ") VALUES (" + sql.marks +
-         ") ON CONFLICT (id) DO NOTHING";
-}
+// More of them share little more, and their prices should stay in the processor's cache.
+constexpr size_t kMostTogether = 256;
 
 // Reasons that tell of one exchange of a connection, not of the whole.
 constexpr std::string_view kOfExchanges =
@@ -97,12 +26,6 @@ constexpr std::string_view kOfExchanges =
     "'row_rejected')";
 bool is_of_exchange(const std::string& reason) {
   return kOfExchanges.find("'" + reason + "'") != std::string_view::npos;
-}
-
-std::string update_sql() {
-  UpdateSql sql;
-  visit_columns(sql, CallRecord{}, pricing::PriceResult{}, "");
-  return "UPDATE requests SET " + sql.sets + " WHERE id = ?";
 }
 
 // Only a request without a body fetches what was made before; every other one makes something new,
@@ -199,7 +122,11 @@ void RowWriter::forget() {
   projects_.clear();
 }
 
-std::string RowWriter::project_id(const std::string& slug, const std::string& now) {
+// The answer stays where it is until bound_projects(), begin() or forget().
+const std::string& RowWriter::project_id(const CallRecord& record) {
+  static const std::string kNone = "misc";
+  const std::string& told = record.attribution.project;
+  const std::string& slug = told.empty() ? kNone : told;
   if (const auto known = projects_.find(slug); known != projects_.end()) return known->second;
   std::string id;
   {
@@ -209,11 +136,46 @@ std::string RowWriter::project_id(const std::string& slug, const std::string& no
   }
   if (id.empty()) {
     id = random_uuid();
-    (Use(statements_->add_project) << id << slug << slug << now).run();
+    (Use(statements_->add_project) << id << slug << slug << iso8601_utc(record.requested_at_us))
+        .run();
   }
+  return projects_.emplace(slug, std::move(id)).first->second;
+}
+
+void RowWriter::bound_projects() {
   if (projects_.size() >= kMaxKnownProjects) projects_.clear();
-  projects_.emplace(slug, id);
-  return id;
+}
+
+void RowWriter::write_together(const std::deque<CallRecord>& calls, size_t first, size_t count,
+                               const pricing::RateCard& card) {
+  const size_t end = first + count;
+  while (first < end) {
+    size_t next = first;
+    while (next < end && next - first < kMostTogether && !may_be_a_second_sight(calls[next]))
+      ++next;
+    if (next == first)
+      write(calls[next++], card);
+    else
+      write_new(calls, first, next, card);
+    first = next;
+  }
+}
+
+void RowWriter::write_new(const std::deque<CallRecord>& calls, size_t first, size_t end,
+                          const pricing::RateCard& card) {
+  if (bulk_ == nullptr) bulk_ = std::make_unique<BulkInsert>(db_);
+  bound_projects();
+  priced_.clear();
+  for (size_t i = first; i < end; ++i)
+    priced_.push_back({&calls[i], &project_id(calls[i]), pricing::price(card, calls[i])});
+  bulk_->run(priced_);
+  for (const PricedCall& call : priced_)
+    write_rare_children(*call.record, call.record->id, call.price);
+  const std::set<std::string> lost = bulk_->lost(priced_);
+  if (!lost.empty())
+    for (const PricedCall& call : priced_)
+      if (lost.contains(call.record->call_id)) take_back_loss(call.record->call_id);
+  priced_.clear();
 }
 
 void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
@@ -257,12 +219,12 @@ void RowWriter::write(const CallRecord& record, const pricing::RateCard& card) {
     }
   }
 
-  const std::string slug = record.attribution.project.empty() ? "misc" : record.attribution.project;
-  const std::string project = project_id(slug, iso8601_utc(record.requested_at_us));
+  bound_projects();
+  const std::string& project = project_id(record);
   const pricing::PriceResult price = pricing::price(card, record);
   {
     Use insert(statements_->insert);
-    BindAll bind{insert};
+    BindAll<Use> bind{insert};
     visit_columns(bind, record, price, project);
     insert.run();
   }
@@ -281,6 +243,13 @@ void RowWriter::take_back_loss(const std::string& call_id) {
 
 void RowWriter::write_children(const CallRecord& record, const std::string& id,
                                const pricing::PriceResult& price) {
+  write_rare_children(record, id, price);
+  write_lines(id, price);
+}
+
+// All but the lines, which nearly every call has.
+void RowWriter::write_rare_children(const CallRecord& record, const std::string& id,
+                                    const pricing::PriceResult& price) {
   const auto write_parts = [&](int64_t position, const Usage& usage) {
     for (const UsagePart& part : usage.parts)
       (Use(statements_->part) << id << position << part.bucket << part.tokens).run();
@@ -307,8 +276,8 @@ void RowWriter::write_children(const CallRecord& record, const std::string& id,
     (Use(statements_->limit) << id << header.name << header.value)
         .text(header.instant_us ? iso8601_utc(*header.instant_us) : "")
         .run();
-  write_price_children(id, price);
   const auto& flags = price.flags;
+  write_flags(id, flags);
   // The only live check of a card there is.
   if (std::find(flags.begin(), flags.end(), "provider_cost_differs") != flags.end())
     log::warn("pricing.provider_cost_differs")
@@ -318,7 +287,7 @@ void RowWriter::write_children(const CallRecord& record, const std::string& id,
         .with("theirs_pico_usd", record.provider_cost_pico_usd.value_or(0));
 }
 
-void RowWriter::write_price_children(const std::string& id, const pricing::PriceResult& price) {
+void RowWriter::write_lines(const std::string& id, const pricing::PriceResult& price) {
   int64_t position = 0;
   for (const pricing::PriceLine& line : price.lines)
     (Use(statements_->line) << id << position++ << line.model << line.bucket
@@ -326,7 +295,10 @@ void RowWriter::write_price_children(const std::string& id, const pricing::Price
                             << line.amount_pico_usd << line.list_rate_pico_usd)
         .text(line.multiplier)
         .run();
-  for (const std::string& flag : price.flags) (Use(statements_->flag) << id << flag).run();
+}
+
+void RowWriter::write_flags(const std::string& id, const std::vector<std::string>& flags) {
+  for (const std::string& flag : flags) (Use(statements_->flag) << id << flag).run();
 }
 
 void RowWriter::replace_price(const std::string& id, const pricing::PriceResult& price,
@@ -375,7 +347,8 @@ void RowWriter::replace_price(const std::string& id, const pricing::PriceResult&
         use.text(price.period_from).text(price.tier) << int64_t{price.long_context};
         use.text(price.geo) << id;
       });
-  write_price_children(id, price);
+  write_lines(id, price);
+  write_flags(id, price.flags);
 }
 
 int64_t RowWriter::rows_of_call(const std::string& call_id) {

@@ -1,5 +1,6 @@
 #include "interceptor/store/spool_row.h"
 
+#include <array>
 #include <bit>
 #include <concepts>
 #include <deque>
@@ -38,7 +39,9 @@ class Out {
 
  private:
   void number(uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) bytes_.push_back(static_cast<char>(value >> shift));
+    std::array<char, 8> bytes{};
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(value >> 8 * i);
+    bytes_.append(bytes.data(), bytes.size());
   }
   std::string bytes_;
 };

@@ -1,4 +1,4 @@
-// Two threads between the relay loop and the disk. The writer takes what is in the queue, 256 rows
+// Two threads between the relay loop and the disk. The writer takes what is in the queue, 1024 rows
 // or 25 ms of them, and has it committed by a thread that may wait for SQLite. Where that takes
 // longer than some 30 ms (a lock, a full or slow disk, a file that is damaged or not to be opened)
 // the rows go into the spool as well, and so do those that come meanwhile: some 100 ms after its
@@ -30,7 +30,7 @@ struct WriterOptions {
   std::filesystem::path database;  // its folder is made when it is missing
   std::filesystem::path spool_dir;
   SpoolLimits spool;
-  size_t batch_rows = 256;  // so many need not wait for company
+  size_t batch_rows = 1024;  // so many need not wait for company
   size_t transaction_rows = 2048;
   std::chrono::milliseconds batch_wait{25};   // an idle queue's row waits so long for company
   std::chrono::milliseconds commit_wait{30};  // then the rows go into the spool
