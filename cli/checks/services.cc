@@ -65,6 +65,12 @@ Finding run(const Patient& patient) {
               "halton-meter logs --since 1h"};
     text += (text.empty() ? "" : ", ") + std::string(unit) + " active";
   }
+  // Not in service of the moment, but of the next login.
+  for (const char* unit : {kEdgeUnit, kDaemonUnit})
+    if (patient.systemd.property(unit, "UnitFileState") == "disabled")
+      return {Severity::inconsistent,
+              std::string(unit) + " runs, and is disabled: it will not start at your next login",
+              "systemctl --user enable halton-meter-edge halton-meter", Remedy::install};
   return fine(text);
 }
 

@@ -40,7 +40,8 @@ struct RestartsFixture : CliFixture {
                           << "*halton-meter.service*NRestarts*) echo 0 ;;\n*NRestarts*) echo "
                           << restarts << " ;;\n*ActiveEnterTimestampMonotonic*) echo "
                           << (active_for_us < 0 ? 0 : kSteadyUs - active_for_us)
-                          << " ;;\n*ExecMainStatus*) echo 7 ;;\n*) echo 252 ;;\nesac\n";
+                          << " ;;\n*ExecMainStatus*) echo 7 ;;\n*UnitFileState*) echo enabled "
+                             ";;\n*) echo 252 ;;\nesac\n";
     std::filesystem::permissions(script, std::filesystem::perms::owner_all);
   }
   Finding look() {
