@@ -9,7 +9,6 @@
 #include "cli/installer.h"
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
-#include "cli/remaining_edge.h"
 #include "cli/units.h"
 
 namespace hm::cli {
@@ -121,7 +120,6 @@ bool Installer::start_units(bool edge_changed, bool daemon_changed) {
       (edge_was_active_ && !runs_program(systemd_.property(kEdgeUnit, "MainPID"),
                                          context_.program_folder / "halton-meter-edge"));
   if (!bring_up(kEdgeUnit, "edge", edge_outdated)) return false;
-  remove_remaining_edge(context_);  // it has the user's home again
   const bool daemon_outdated =
       files_new || wishes_.clean || (daemon_was_active_ && !daemon_is_current());
   if (wishes_.may_ask && daemon_outdated && open_calls(context_.place) > 0) {

@@ -53,9 +53,18 @@ void Knocker::gate_changed() {
 
 void Knocker::on_arrival(int64_t port) {
   if (port <= 0 || port > 65535) return;
-  port_ = static_cast<uint16_t>(port);
+  move_to(static_cast<uint16_t>(port));
   ask_.cancel();  // whatever it asks, it asks somebody else
   hurry();
+}
+
+// Told by the interceptor itself, or by the ports file: whichever comes first.
+void Knocker::move_to(uint16_t port) {
+  if (port == port_) return;
+  port_ = port;
+  log::info("edge.sidecar_regen_requested")
+      .with("internal_port", port_)
+      .with("text", "the interceptor has moved; calls go there from here on");
 }
 
 void Knocker::hurry() {
@@ -96,11 +105,7 @@ void Knocker::read_ports() {
       [path = ports_file_] { return config::read_ports(path); },
       [this](const Result<config::EffectivePorts>& ports) {
         if (!ports) return;
-        if (ports->internal_port.value_or(port_) != port_)
-          log::info("edge.sidecar_regen_requested")
-              .with("internal_port", *ports->internal_port)
-              .with("text", "the interceptor has moved; calls go there from here on");
-        port_ = ports->internal_port.value_or(port_);
+        move_to(ports->internal_port.value_or(port_));
         api_port_ = ports->api_port.value_or(api_port_);
       });
 }

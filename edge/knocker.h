@@ -48,6 +48,7 @@ class Knocker {
  private:
   void schedule();
   void knock();
+  void move_to(uint16_t port);
   void read_ports();
   void on_answer(const AskResult& result);
 

@@ -221,6 +221,38 @@ def test_clean_with_a_failing_self_test(inside):
     assert told.returncode == 1 and inside.main_pid(EDGE) > 0
 
 
+def test_clean_over_an_installation(inside):
+    """What was installed and worked is there again when another try fails: mode, files, running
+    services; the data of meanwhile stays."""
+    for name in ("halton-meter", "halton-meter-edge", "halton-meter-interceptor"):
+        inside.run("install", "-D", f"{managers.BIN}/{name}", f".local/bin/{name}", check=True)
+    meter = f"{HOME}/.local/bin/halton-meter"
+    inside.write("~/.bashrc", "alias ll='ls -l'\n")
+    assert inside.run(meter, "init").returncode == 0
+    data = tuple(f".halton-meter/{name}" for name in (
+        "db.sqlite", "daemon.err", "edge.err", "daemon-ledger", "edge-ledger", "effective-ports"))
+    data += (".local/bin",)
+    before, environment = tree(inside, ignore=data), inside.systemctl("show-environment")
+    assert inside.run(meter, "run", "--", "sh", "-c", CURL).returncode == 0
+    wait_for("a row", lambda: rows(inside) == 1)
+
+    good = f"{HOME}/.local/bin/halton-meter-interceptor"
+    inside.run("mv", good, good + ".good", check=True)
+    inside.write("~/.local/bin/halton-meter-interceptor", BROKEN_INTERCEPTOR, mode=0o755)
+    told = inside.run(meter, "init", "--clean", "--apps")
+    assert told.returncode == 1 and "as it was before" in told.stderr, told.stderr
+    assert tree(inside, ignore=data) == before
+    assert inside.systemctl("show-environment") == environment
+    for unit in (EDGE, DAEMON):
+        assert inside.property(unit, "UnitFileState") == "enabled"
+    assert inside.main_pid(EDGE) > 0  # of the other one, the broken program was started
+    inside.run("mv", good + ".good", good, check=True)
+    assert inside.run(meter, "restart").returncode == 0
+    status = inside.status()
+    assert status["verdict"] == "HEALTHY" and status["install_mode"] == "env-only"
+    assert rows(inside) == 1
+
+
 def test_another_home_leaves_the_services_alone(inside):
     """HALTON_METER_HOME moves everything but the services: there is one pair of them for a user."""
     init(inside)

@@ -258,6 +258,10 @@ def stranger_on_our_port(world):
                  examine(world)[1]["ports"]["finding"], 20)
         do(world, "doctor", "--fix", "--apply")
         assert "8091" in is_well(world)["ports"]["finding"]
+        moved = [json.loads(line) for line in meter(world, "logs", "edge", "--since",
+                                                    "1m").stdout.splitlines()]
+        assert 8091 in [event["internal_port"] for event in moved
+                        if event["event"] == "edge.sidecar_regen_requested"]
     world.systemctl("stop", DAEMON)
     do(world, "start")
 
