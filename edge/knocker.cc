@@ -58,17 +58,12 @@ void Knocker::on_arrival(int64_t port) {
   hurry();
 }
 
-// Told by the interceptor itself, or by the ports file: whichever comes first.
 void Knocker::move_to(uint16_t port) {
-  if (port == port_) return;
+  if (port != port_)
+    log::info("edge.sidecar_regen_requested")
+        .with("internal_port", port)
+        .with("text", "the interceptor has moved; calls go there from here on");
   port_ = port;
-  log::info("edge.sidecar_regen_requested")
-      .with("internal_port", port_)
-      .with("text", "the interceptor has moved; calls go there from here on");
-}
-
-void Knocker::hurry() {
-  timer_.start_once(0);
 }
 
 void Knocker::on_process_end(int64_t process) {
@@ -87,10 +82,9 @@ void Knocker::on_leaving(int64_t process) {
 }
 
 void Knocker::schedule() {
-  int64_t wait = gate_.open() ? limits_.knock_open_ms : limits_.knock_closed_ms;
+  const int64_t wait = gate_.open() ? limits_.knock_open_ms : limits_.knock_closed_ms;
   const bool eager = !gate_.ever_open() && clock_.steady_us() - started_us_ < kEagerForUs;
-  if (eager) wait = std::min(wait, kEagerMs);
-  timer_.start_once(wait);
+  timer_.start_once(eager ? std::min(wait, kEagerMs) : wait);
 }
 
 void Knocker::knock() {

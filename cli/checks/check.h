@@ -91,6 +91,9 @@ extern const Check kMemoryCheck;
 // Resident bytes of both processes and what the machine has left; -1: not known. Pure.
 [[nodiscard]] Finding judge_memory(int64_t edge, int64_t interceptor, int64_t available);
 
+// The LLM tool that a process with this command line is; empty: none that we know. Pure.
+[[nodiscard]] std::string_view known_tool(const std::vector<std::string>& words);
+
 // Where effective-ports.json says something else than the processes that listen; empty: nowhere.
 // Pure.
 [[nodiscard]] std::string wrong_port(const StatusFacts& facts);

@@ -115,7 +115,7 @@ def test_repricing_beside_a_running_meter_and_with_everything_stopped(scripted):
         (pair.home / "rates.toml").write_text(DEARER)
 
     row = min(pair.rows(3), key=lambda row: row["requested_at"])
-    told = command("report", "--explain", row["id"][:13])
+    told = command("report", "--explain", row["id"][:18])  # two calls may be of the same millisecond
     assert "- input: 1,000 x 0.5 per M = 500,000,000 pico-USD\n" in told
     assert f"- total: {NEW:,} pico-USD = {NEW // 1000:,} nano-USD exactly" in told
     assert "before it was priced again at " in told

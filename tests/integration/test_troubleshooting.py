@@ -571,6 +571,8 @@ def checks_switched_off(world):
                  environment={**new, "NODE_TLS_REJECT_UNAUTHORIZED": "0"}):
         finds(world, "tools", "inconsistent", "NODE_TLS_REJECT_UNAUTHORIZED", "claude",
               environment=new)
+    finds(world, "shell", "inconsistent", "unset NODE_TLS_REJECT_UNAUTHORIZED",
+          environment={**new, "NODE_TLS_REJECT_UNAUTHORIZED": "0"})
     is_well(world, environment=new)
 
 
