@@ -178,6 +178,23 @@ TEST_CASE_METHOD(ChecksFixture, "doctor: a database that is none, damaged, witho
   expect(kDatabaseCheck, Severity::broken, "cannot be read", "halton-meter restart", Remedy::none);
 }
 
+TEST_CASE_METHOD(ChecksFixture, "doctor: logs that outgrow what is allowed", "[doctor]") {
+  if (fs::space(context.home.root()).available < (std::uintmax_t{300} << 20)) return;  // a finding
+  const auto log = context.home.daemon_log();
+  std::ofstream(log) << "x";
+  CHECK(look(kDiskCheck).severity == Severity::fine);
+  fs::resize_file(log, std::uintmax_t{85} << 20);  // a hole: takes no room
+  CHECK(look(kDiskCheck).severity == Severity::fine);
+  fs::resize_file(log, std::uintmax_t{95} << 20);
+  expect(kDiskCheck, Severity::note, "the logs take 95 MiB, and [log] max_bytes allows 60 MiB",
+         "halton-meter restart", Remedy::none);
+  const std::string old = log.string() + ".1";
+  std::ofstream(old) << "x";
+  CHECK(look(kDiskCheck).next == "rm " + old);
+  std::ofstream(context.home.config()) << "[log]\nmax_bytes = 33554432\n";
+  CHECK(look(kDiskCheck).severity == Severity::fine);
+}
+
 TEST_CASE("doctor: the ports file against what listens", "[doctor]") {
   struct Case {
     const char* edge;
