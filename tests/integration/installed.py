@@ -22,6 +22,12 @@ def rows(manager):
     return json.loads(told.stdout)["totals"]["requests"] if told.stdout else 0
 
 
+def verify_units(manager, *files):
+    """systemd itself has nothing to say against them, as they were written for this user."""
+    told = manager.run("systemd-analyze", "--user", "verify", "--recursive-errors=no", *files)
+    assert told.returncode == 0 and "halton-meter" not in told.stderr, told.stderr
+
+
 def tree(manager, top="~", ignore=()):
     """Every file below: name, type, mode and content (of links: where they lead)."""
     found = {}

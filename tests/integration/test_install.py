@@ -7,7 +7,8 @@ import time
 import pytest
 
 import user_manager as managers
-from installed import CURL, DAEMON, EDGE, HOME, URL, init, rows, shell_environment, tree
+from installed import (CURL, DAEMON, EDGE, HOME, URL, init, rows, shell_environment, tree,
+                       verify_units)
 from pair import wait_for
 
 
@@ -24,6 +25,7 @@ def test_init_env_only_and_again(inside):
     assert status["ports"] == {"edge": 8081, "internal": 8090, "api": 8765}
     for unit in (EDGE, DAEMON):
         assert inside.property(unit, "UnitFileState") == "enabled"
+        verify_units(inside, f"{HOME}/.config/systemd/user/{unit}")
     assert shell_environment(inside) == before
     assert not inside.files("~/.config/environment.d").exists()
 

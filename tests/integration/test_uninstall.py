@@ -3,7 +3,8 @@
 import pytest
 
 import user_manager as managers
-from installed import (CURL, EDGE, init, processes_named, rows, shell_environment, tree)
+from installed import (CURL, EDGE, init, processes_named, rows, shell_environment, tree,
+                       verify_units)
 from pair import wait_for
 
 
@@ -98,6 +99,7 @@ def test_nothing_comes_back_with_an_edge_that_stays(inside, port):
         wait_for("the edge", lambda: inside.main_pid(EDGE) not in (0, before), 20)
         wait_for("its port", lambda: inside.run("sh", "-c", call).returncode == 0, 20)
 
+    verify_units(inside, f"/run/user/{managers.UID}/systemd/user/{EDGE}")
     kept = set(tree(inside, "~/.halton-meter"))
     assert "python/certifi/cacert.pem" in kept
     crash()
