@@ -147,8 +147,9 @@ void mend(Context& context, const Report& report, bool apply) {
   const bool certificates = wanted(Remedy::certificates);
   const auto mode = installed_mode(context.home);
   const bool apps = mode == InstallMode::apps;
+  const bool restart = wanted(Remedy::restart);
   const bool ask_again = wanted(Remedy::ask_again);
-  if (!permissions && !certificates && !install && !ask_again) {
+  if (!permissions && !certificates && !install && !restart && !ask_again) {
     *context.err << "There is nothing that --fix can mend.\n";
     return;
   }
@@ -171,6 +172,7 @@ void mend(Context& context, const Report& report, bool apply) {
     if (apps) words.emplace_back("--apps");
     step(apps ? "halton-meter init --apps" : "halton-meter init", command(words));
   }
+  if (restart) step("halton-meter restart", command({"restart"}));
   if (ask_again) step("halton-meter reload", command({"reload"}));
   if (!apply) *context.err << "To do it: halton-meter doctor --fix --apply\n";
 }

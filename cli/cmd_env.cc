@@ -29,14 +29,15 @@ int run(Context& context, const Flags& flags) {
   if (!ports || !answers_ping(context.place.edge_socket, 300) || !port_accepts(ports->edge, 300)) {
     // In a shell's start file this must stay silent.
     if (context.out_is_terminal)
-      *context.err << "halton-meter env: the edge does not answer, so nothing is exported\n";
+      *context.err << "halton-meter env: the edge does not answer, so nothing is exported\n"
+                      "What to do: halton-meter start\n";
     return kNotWell;
   }
   const Settings settings = load_settings(context);
   auto places = ensure_certificates(context, settings);
   if (!places) {
     *context.err << "halton-meter env: the certificates cannot be made: "
-                 << describe(places.error()) << "\n";
+                 << describe(places.error()) << "\nWhat to do: halton-meter setup\n";
     return kEnvironment;
   }
   places->edge_port = ports->edge;

@@ -115,7 +115,8 @@ int run(Context& context, const Flags& flags) {
   const bool following = flags.has("follow");
   if (!any && !following) {
     *context.err << "halton-meter logs: there is no log in " << context.home.root().string()
-                 << " yet; nothing has run with this home.\n";
+                 << " yet; nothing has run with this home.\n"
+                    "What to do: halton-meter status\n";
     return kNotWell;
   }
   sort(lines);

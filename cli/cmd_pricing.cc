@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/json_text.h"
+#include "cli/period_flags.h"
 #include "cli/rates_text.h"
 #include "cli/text.h"
 #include "interceptor/pricing/user_rates.h"
@@ -160,16 +161,10 @@ int unpriced(Context& context, const Flags& flags) {
   auto queries = store::Queries::open(context.home.database());
   if (queries) {
     auto read = queries->unpriced_models({});
-    if (!read) {
-      *context.err << "halton-meter pricing: the database cannot be read: "
-                   << describe(read.error()) << "\n";
-      return kNotWell;
-    }
+    if (!read) return cannot_read(context, "pricing", read.error());
     models = std::move(*read);
   } else if (queries.error().code != Code::not_found) {
-    *context.err << "halton-meter pricing: the database cannot be opened: "
-                 << describe(queries.error()) << "\n";
-    return queries.error().code == Code::permission ? kEnvironment : kNotWell;
+    return cannot_read(context, "pricing", queries.error());
   }
   const auto rates = current_rates(context);
   if (flags.has("json")) {

@@ -1,9 +1,9 @@
 #include <array>
 
-#include "cli/client_env.h"
 #include "cli/cmd_pricing.h"
 #include "cli/command.h"
 #include "cli/explain.h"
+#include "cli/period_flags.h"
 #include "cli/report.h"
 #include "cli/text.h"
 #include "interceptor/store/price_book.h"
@@ -19,10 +19,7 @@ int explain(Context& context, const Flags& flags, const std::string& text) {
     if (flags.has(other))
       return usage_error(context, "report",
                          "--explain is about one call; --" + std::string(other) + " is not for it");
-  const auto give_up = [&](const Error& error) {
-    *context.err << "halton-meter report: the database cannot be read: " << describe(error) << "\n";
-    return error.code == Code::permission ? kEnvironment : kNotWell;
-  };
+  const auto give_up = [&](const Error& error) { return cannot_read(context, "report", error); };
   auto book = store::PriceBook::open(context.home.database());
   if (!book && book.error().code != Code::not_found) return give_up(book.error());
   std::vector<std::string> ids;
@@ -59,21 +56,9 @@ int run(Context& context, const Flags& flags) {
 
   if (const auto id = flags.value("explain")) return explain(context, flags, *id);
 
-  ReportWish wish;
-  const auto period = period_of({.since = flags.value("since"),
-                                 .from = flags.value("from"),
-                                 .to = flags.value("to"),
-                                 .today = flags.has("today")},
-                                context.clock->wall_us());
-  if (!period) return usage_error(context, "report", period.error());
-  wish.period = *period;
-  wish.run_id = flags.value_or("run", "");
-  if (const auto text = flags.value("project")) {
-    const auto slug = project_slug(*text);
-    if (!slug)
-      return usage_error(context, "report", "'" + printable(*text) + "' is no project slug");
-    wish.project = *slug;
-  }
+  auto wished = wish_of(flags, context.clock->wall_us());
+  if (!wished) return usage_error(context, "report", wished.error());
+  ReportWish& wish = *wished;
   if (const auto by = flags.value("by")) {
     for (const ReportTable table : kEveryTable)
       if (name_of(table) == *by) wish.tables.push_back(table);
@@ -92,18 +77,12 @@ int run(Context& context, const Flags& flags) {
   auto queries = store::Queries::open(context.home.database());
   if (queries) {
     auto read = read_report(*queries, wish);
-    if (!read) {
-      *context.err << "halton-meter report: the database cannot be read: " << describe(read.error())
-                   << "\n";
-      return kNotWell;
-    }
+    if (!read) return cannot_read(context, "report", read.error());
     report = std::move(*read);
     if (auto book = store::PriceBook::open(context.home.database()))
       if (auto notes = book->notes(filter_of(wish))) report.notes = std::move(*notes);
   } else if (queries.error().code != Code::not_found) {
-    *context.err << "halton-meter report: " << context.home.database().string()
-                 << " cannot be opened: " << describe(queries.error()) << "\n";
-    return queries.error().code == Code::permission ? kEnvironment : kNotWell;
+    return cannot_read(context, "report", queries.error());
   } else {
     for (const ReportTable table : wish.tables) report.sections.push_back({table, {}});
     if (!flags.has("json") && !flags.has("csv")) {
@@ -125,14 +104,14 @@ int run(Context& context, const Flags& flags) {
 }
 
 constexpr std::array kFlags = {
-    FlagSpec{"since", "WHEN", "7d, 2h, 5m, a number of days, or a date (default: 30 days)"},
-    FlagSpec{"from", "DATE", "begin of the period, in local time"},
-    FlagSpec{"to", "DATE", "end of the period; a day is included"},
-    FlagSpec{"today", "", "since midnight"},
+    kSinceFlag,
+    kFromFlag,
+    kToFlag,
+    kTodayFlag,
     FlagSpec{"by", "TABLE",
              "one table only: project, provider or model; or reason: calls past the meter"},
-    FlagSpec{"project", "SLUG", "calls of this project only"},
-    FlagSpec{"run", "ID", "calls of one halton-meter run only"},
+    kProjectFlag,
+    kRunFlag,
     FlagSpec{"explain", "ID", "how one call's cost came about; the begin of an id is enough"},
     FlagSpec{"json", "", "everything as one JSON object; money in pico-USD and as decimal text"},
     FlagSpec{"csv", "", "one table as CSV (the one of --by, else by project)"},

@@ -56,9 +56,9 @@ int wait_for_the_last(Removal& removal, const Flags& flags, const std::string& p
   for (std::string word; std::getline(words, word, ',');)
     if (auto process = process_named(static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10))))
       listed.push_back(std::move(*process));
-  const int code = removal.stop_edge_when_unused(listed);
-  if (code == kFine && flags.has("purge")) removal.purge(flags.has("include-logs"), false);
-  return code;
+  if (removal.stop_edge_when_unused(listed) && flags.has("purge"))
+    removal.purge(flags.has("include-logs"), false);
+  return kFine;
 }
 
 int run(Context& context, const Flags& flags) {

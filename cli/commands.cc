@@ -9,11 +9,11 @@ namespace {
 
 // As a reader of the list meets them: to install, to use, to look, to leave, the rest.
 constexpr std::array kCommands = {
-    &kInitCommand,    &kOnboardCommand,   &kSetupCommand,   &kStartCommand,  &kStopCommand,
-    &kRestartCommand, &kReloadCommand,    &kStatusCommand,  &kDoctorCommand, &kRunCommand,
-    &kEnvCommand,     &kReportCommand,    &kPricingCommand, &kBodiesCommand, &kLogsCommand,
-    &kRescueCommand,  &kUninstallCommand, &kEdgeCommand,    &kDaemonCommand, &kCompletionCommand,
-    &kHelpCommand,
+    &kInitCommand,    &kOnboardCommand, &kSetupCommand,      &kStartCommand,    &kStopCommand,
+    &kRestartCommand, &kReloadCommand,  &kStatusCommand,     &kDoctorCommand,   &kRunCommand,
+    &kEnvCommand,     &kReportCommand,  &kTopCommand,        &kProjectsCommand, &kExportCommand,
+    &kPricingCommand, &kBodiesCommand,  &kLogsCommand,       &kRescueCommand,   &kUninstallCommand,
+    &kEdgeCommand,    &kDaemonCommand,  &kCompletionCommand, &kHelpCommand,
 };
 
 std::string padded(std::string_view text, size_t width) {

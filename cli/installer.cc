@@ -12,6 +12,7 @@
 #include "cli/pair_service.h"
 #include "cli/pair_state.h"
 #include "cli/period.h"
+#include "cli/remaining_edge.h"
 #include "cli/self_test.h"
 #include "cli/text.h"
 #include "cli/trust_files.h"
@@ -78,6 +79,7 @@ int Installer::run() {
     if (wishes_.clean) roll_back();
     return code_;
   }
+  remove_remaining_edge(context_);  // the edge has unit and home of the installation again
   for (const std::string& note : notes_) *context_.err << "Note: " << note << "\n";
   *context_.err << "Halton Meter " << context_.version << " is installed, mode "
                 << name_of(wishes_.mode) << (anything_new_ ? "" : "; nothing had to be changed")

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "cli/remaining_edge.h"
 #include "cli/started_with.h"
 #include "common/base/clock.h"
 #include "common/base/proc_sockets.h"
@@ -34,6 +35,9 @@ bool is_there(pid_t pid) {
 }  // namespace
 
 std::vector<OurProcess> usual_processes(const Context& context) {
+  const auto is_ours = [&, remaining = remaining_edge_home(context)](const fs::path& home) {
+    return home == context.home.root() || home == remaining;
+  };
   std::vector<OurProcess> found;
   for (const int64_t process : processes_of(::getuid())) {
     const auto pid = static_cast<pid_t>(process);
@@ -47,7 +51,7 @@ std::vector<OurProcess> usual_processes(const Context& context) {
     if (!pair && !supervisor) continue;
     if (std::ranges::find(words, "--run-dir") != words.end()) continue;
     const auto environment = environment_of(pid);
-    if (!environment || home_of(words, *environment) != context.home.root()) continue;
+    if (!environment || !is_ours(home_of(words, *environment))) continue;
     found.push_back({pid, program});
   }
   return found;

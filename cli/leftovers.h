@@ -16,8 +16,8 @@ struct OurProcess {
   std::string program;  // halton-meter-edge, halton-meter-interceptor, or halton-meter (supervisor)
 };
 
-// Edge, interceptor and supervisor of this user and this home; not the pairs of `run`, which have a
-// run folder and a life of their own.
+// Edge (also one that stays after `uninstall`), interceptor and supervisor of this user and this
+// home; not the pairs of `run`, which have a run folder and a life of their own.
 [[nodiscard]] std::vector<OurProcess> usual_processes(const Context& context);
 
 // SIGTERM, and SIGKILL for those that are still there after `patience_ms`.

@@ -15,9 +15,9 @@
 #include "cli/installer.h"
 #include "cli/leftovers.h"
 #include "cli/pair_state.h"
+#include "cli/remaining_edge.h"
 #include "cli/settings.h"
 #include "cli/units.h"
-#include "cli/user_places.h"
 #include "common/base/memory_folder.h"
 
 namespace hm::cli {
@@ -28,11 +28,11 @@ namespace fs = std::filesystem;
 constexpr int64_t kPatienceMs = 20'000;
 constexpr useconds_t kLookEveryUs = 5'000'000;
 
-// What a client of the edge needs, and the edge itself.
+// What a client of the edge needs, and the edge itself: its log it would make anew.
 bool of_the_edge(std::string_view name) {
   return name == "python" || name == "ca" || name == "config.toml" ||
          name.starts_with("effective-ports.json") || name.starts_with("edge-ledger.") ||
-         name == "run";
+         name.starts_with("edge.err.log") || name == "run";
 }
 
 bool is_data(std::string_view name) {
@@ -57,10 +57,6 @@ bool is_ours(std::string_view name) {
 }
 
 }  // namespace
-
-fs::path Removal::runtime_unit() const {
-  return runtime_folder(context_.environment) / "systemd" / "user" / kEdgeUnit;
-}
 
 std::vector<CarryingProcess> Removal::carriers() const {
   std::vector<CarryingProcess> found;
@@ -150,18 +146,16 @@ void Removal::end_edge() {
     static_cast<void>(service_.systemd().call({"disable", "--now", kEdgeUnit}, 90'000));
     static_cast<void>(service_.systemd().call({"stop", kEdgeUnit}, 90'000));
   }
-  std::error_code ignored;
-  fs::remove(runtime_unit(), ignored);
   end_processes(usual_processes(context_), kPatienceMs);
+  remove_remaining_edge(context_);
 }
 
-// Until the next logout its unit lives in the runtime folder, so that it is still started again
-// when it crashes.
 void Removal::keep_edge_for_now() {
   if (service_.supervisor() != 0 || !service_.systemd().usable()) return;
-  const auto text = read_file(unit_file(context_, kEdgeUnit), 64 * 1024);
-  if (text && ensure_dir(runtime_unit().parent_path()))
-    static_cast<void>(replace_file(runtime_unit(), *text, 0644));
+  const auto status = StatusAnswer::ask(context_.place.edge_socket);
+  const auto port = status ? status->number("edge_port") : std::nullopt;
+  keep_remaining_edge(context_, port ? static_cast<uint16_t>(*port)
+                                     : bound_ports(context_.place).value_or(BoundPorts{}).edge);
   static_cast<void>(service_.systemd().call({"disable", kEdgeUnit}));
 }
 
@@ -206,16 +200,20 @@ void Removal::purge(bool data_too, bool edge_stays) {
   fs::remove(context_.place.edge_socket.parent_path(), ignored);
 }
 
-int Removal::stop_edge_when_unused(const std::vector<CarryingProcess>& listed) {
-  while (std::ranges::any_of(listed, still_runs) || !carriers().empty()) ::usleep(kLookEveryUs);
-  // Installed again meanwhile: not ours to end.
-  if (service_.units_installed() || PairService(context_).units_installed()) return kFine;
+bool Removal::stop_edge_when_unused(const std::vector<CarryingProcess>& listed) {
+  // Installed again meanwhile: neither edge nor files are ours to take away.
+  const auto installed_again = [this] { return PairService(context_).units_installed(); };
+  while (std::ranges::any_of(listed, still_runs) || !carriers().empty()) {
+    if (installed_again()) return false;
+    ::usleep(kLookEveryUs);
+  }
+  if (installed_again()) return false;
   end_edge();
   remove_memory_folders(context_.home.root(), false);
   std::error_code ignored;
   fs::remove(context_.place.edge_socket.parent_path(), ignored);
   if (service_.systemd().usable()) static_cast<void>(service_.systemd().call({"daemon-reload"}));
-  return kFine;
+  return true;
 }
 
 }  // namespace hm::cli

@@ -22,8 +22,8 @@ class Removal {
   // CA and the edge's own files.
   void purge(bool data_too, bool edge_stays);
   // Blocks until none of `listed` and no other program of this user carries the edge's address,
-  // then ends it. Exit code.
-  [[nodiscard]] int stop_edge_when_unused(const std::vector<CarryingProcess>& listed);
+  // then ends it. False: installed again meanwhile, and nothing was done.
+  [[nodiscard]] bool stop_edge_when_unused(const std::vector<CarryingProcess>& listed);
 
   [[nodiscard]] const std::vector<std::string>& resisted() const { return resisted_; }
 
@@ -36,7 +36,6 @@ class Removal {
   void remove_folders(const std::vector<std::filesystem::path>& folders);
   [[nodiscard]] std::vector<CarryingProcess> carriers() const;
   void add_shells(std::vector<CarryingProcess>& found) const;
-  [[nodiscard]] std::filesystem::path runtime_unit() const;
 
   Context& context_;
   PairService service_;

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::string_view kTemplateFolder = "%h/.local/bin/";
 
-// As systemd.syntax(7) wants a word: quoted, with its escapes and % doubled.
+}  // namespace
+
+// Quoted, with its escapes, and % doubled.
 std::string unit_word(std::string_view text) {
   std::string out;
   bool plain = true;
@@ -24,8 +26,6 @@ std::string unit_word(std::string_view text) {
   }
   return plain ? out : '"' + out + '"';
 }
-
-}  // namespace
 
 std::string unit_text(std::string_view unit_template, const Context& context) {
   std::string out;

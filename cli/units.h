@@ -18,6 +18,9 @@ namespace hm::cli {
 // home.
 [[nodiscard]] std::string unit_text(std::string_view unit_template, const Context& context);
 
+// One word of a line, as systemd.syntax(7) wants it.
+[[nodiscard]] std::string unit_word(std::string_view text);
+
 [[nodiscard]] std::filesystem::path units_folder(const Context& context);
 [[nodiscard]] std::filesystem::path unit_file(const Context& context, std::string_view unit);
 

@@ -53,13 +53,17 @@ void Knocker::gate_changed() {
 
 void Knocker::on_arrival(int64_t port) {
   if (port <= 0 || port > 65535) return;
-  port_ = static_cast<uint16_t>(port);
+  move_to(static_cast<uint16_t>(port));
   ask_.cancel();  // whatever it asks, it asks somebody else
   hurry();
 }
 
-void Knocker::hurry() {
-  timer_.start_once(0);
+void Knocker::move_to(uint16_t port) {
+  if (port != port_)
+    log::info("edge.sidecar_regen_requested")
+        .with("internal_port", port)
+        .with("text", "the interceptor has moved; calls go there from here on");
+  port_ = port;
 }
 
 void Knocker::on_process_end(int64_t process) {
@@ -78,10 +82,9 @@ void Knocker::on_leaving(int64_t process) {
 }
 
 void Knocker::schedule() {
-  int64_t wait = gate_.open() ? limits_.knock_open_ms : limits_.knock_closed_ms;
+  const int64_t wait = gate_.open() ? limits_.knock_open_ms : limits_.knock_closed_ms;
   const bool eager = !gate_.ever_open() && clock_.steady_us() - started_us_ < kEagerForUs;
-  if (eager) wait = std::min(wait, kEagerMs);
-  timer_.start_once(wait);
+  timer_.start_once(eager ? std::min(wait, kEagerMs) : wait);
 }
 
 void Knocker::knock() {
@@ -96,11 +99,7 @@ void Knocker::read_ports() {
       [path = ports_file_] { return config::read_ports(path); },
       [this](const Result<config::EffectivePorts>& ports) {
         if (!ports) return;
-        if (ports->internal_port.value_or(port_) != port_)
-          log::info("edge.sidecar_regen_requested")
-              .with("internal_port", *ports->internal_port)
-              .with("text", "the interceptor has moved; calls go there from here on");
-        port_ = ports->internal_port.value_or(port_);
+        move_to(ports->internal_port.value_or(port_));
         api_port_ = ports->api_port.value_or(api_port_);
       });
 }

@@ -35,7 +35,7 @@ class Knocker {
   // An interceptor accepts at this port from now on.
   void on_arrival(int64_t port);
   // Something looks wrong: knock now.
-  void hurry();
+  void hurry() { timer_.start_once(0); }
   // This process has ended: when it is the one that answers, and no successor can be known to be
   // there, the gate closes before a call finds out.
   void on_process_end(int64_t process);
@@ -48,6 +48,7 @@ class Knocker {
  private:
   void schedule();
   void knock();
+  void move_to(uint16_t port);
   void read_ports();
   void on_answer(const AskResult& result);
 

@@ -28,7 +28,7 @@ enum class Severity : unsigned char {
 };
 
 // What `doctor --fix` can do about a finding, in the order in which it is done.
-enum class Remedy : unsigned char { none, permissions, certificates, install, ask_again };
+enum class Remedy : unsigned char { none, permissions, certificates, install, restart, ask_again };
 
 struct Finding {
   Severity severity = Severity::fine;
@@ -90,6 +90,13 @@ extern const Check kMemoryCheck;
 
 // Resident bytes of both processes and what the machine has left; -1: not known. Pure.
 [[nodiscard]] Finding judge_memory(int64_t edge, int64_t interceptor, int64_t available);
+
+// The LLM tool that a process with this command line is; empty: none that we know. Pure.
+[[nodiscard]] std::string_view known_tool(const std::vector<std::string>& words);
+
+// Where effective-ports.json says something else than the processes that listen; empty: nowhere.
+// Pure.
+[[nodiscard]] std::string wrong_port(const StatusFacts& facts);
 
 [[nodiscard]] std::span<const Check* const> all_checks();  // in the order of the report
 

@@ -4,6 +4,7 @@
 #include "cli/env_files.h"
 #include "cli/log_lines.h"
 #include "cli/text.h"
+#include "common/config/config.h"
 
 namespace hm::cli {
 namespace {
@@ -41,6 +42,13 @@ Finding run(const Patient& patient) {
     return {Severity::inconsistent, "the disk is nearly full: " + text,
             room ? "halton-meter bodies purge --vacuum" : "halton-meter bodies purge"};
   }
+  // Two processes keep three files each.
+  const int64_t allowed = 2 * 3 * config::load(home.config()).config.log.max_bytes;
+  if (logs > allowed + allowed / 2)
+    return {Severity::note,
+            "the logs take " + thousands(logs / kMiB) + " MiB, and [log] max_bytes allows " +
+                thousands(allowed / kMiB) + " MiB: they are not rotated, or it was more before",
+            old_logs.empty() ? "halton-meter restart" : "rm" + old_logs};
   return fine(text);
 }
 

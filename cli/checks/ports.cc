@@ -7,6 +7,8 @@ namespace hm::cli {
 namespace {
 
 Finding run(const Patient& patient) {
+  if (const std::string wrong = wrong_port(patient.status); !wrong.empty())
+    return {Severity::broken, wrong, "halton-meter restart", Remedy::restart};
   const config::Config config = config::load(patient.context.home.config()).config;
   const BoundPorts& bound = patient.status.ports;
   struct Door {
@@ -52,6 +54,28 @@ Finding run(const Patient& patient) {
 }
 
 }  // namespace
+
+std::string wrong_port(const StatusFacts& facts) {
+  struct Door {
+    const char* name;
+    const std::optional<StatusAnswer>& process;
+    const char* key;
+    uint16_t written;
+  };
+  for (const Door& door : {Door{"edge", facts.edge, "edge_port", facts.ports.edge},
+                           Door{"interceptor", facts.daemon, "internal_port", facts.ports.internal},
+                           Door{"HTTP API", facts.daemon, "api_port", facts.ports.api}}) {
+    // Who leaves has taken its own port out.
+    if (!door.process || door.process->number("leaving") == 1) continue;
+    const int64_t bound = door.process->number(door.key).value_or(0);
+    if (bound == 0 || bound == door.written) continue;
+    return std::string("effective-ports.json says ") +
+           (door.written == 0 ? "nothing" : "port " + std::to_string(door.written)) + " of the " +
+           door.name + ", which listens on " + std::to_string(bound) +
+           ": shells and commands go by that file";
+  }
+  return {};
+}
 
 const Check kPortsCheck = {"ports", "ports", run};
 

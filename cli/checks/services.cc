@@ -3,12 +3,12 @@
 #include "cli/checks/check.h"
 #include "cli/init_command.h"
 #include "cli/pair_service.h"
+#include "cli/restarts.h"
 
 namespace hm::cli {
 namespace {
 
-constexpr int kManyRestarts = 3;
-constexpr int64_t kCalmUs = int64_t{3'600} * 1'000'000;
+constexpr int64_t kManyRestarts = 3;
 
 // ", its last run ended with code 7", or nothing: what cannot start may not come as far as a log.
 std::string last_end(const Patient& patient, std::string_view unit) {
@@ -16,13 +16,23 @@ std::string last_end(const Patient& patient, std::string_view unit) {
   return code.empty() || code == "0" ? std::string() : ", its last run ended with code " + code;
 }
 
-// systemd counts until the unit is stopped or started by hand: what has run well for an hour is no
-// loop any more. Not known: it is.
-bool is_recent(const Patient& patient, std::string_view unit) {
-  const std::string text = patient.systemd.property(unit, "ActiveEnterTimestampMonotonic");
-  int64_t since_us = 0;
-  std::from_chars(text.data(), text.data() + text.size(), since_us);
-  return since_us == 0 || patient.context.clock->steady_us() - since_us < kCalmUs;
+int64_t number_of(const Patient& patient, std::string_view unit, std::string_view property) {
+  const std::string text = patient.systemd.property(unit, property);
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+int64_t restarts_of(const Patient& patient, std::string_view unit,
+                    const std::filesystem::path& log) {
+  Restarts restarts{.all = number_of(patient, unit, "NRestarts")};
+  if (restarts.all <= kManyRestarts) return 0;
+  const Clock& clock = *patient.context.clock;
+  const int64_t since_us = number_of(patient, unit, "ActiveEnterTimestampMonotonic");
+  restarts.active_for_us = since_us == 0 ? -1 : clock.steady_us() - since_us;
+  restarts.logged =
+      starts_in_log(log, unit == kEdgeUnit ? "edge" : "daemon", clock.wall_us() - kLatelyUs);
+  return restarts_lately(restarts);
 }
 
 Finding run(const Patient& patient) {
@@ -48,16 +58,19 @@ Finding run(const Patient& patient) {
     if (state != "active")
       return {Severity::broken, std::string(unit) + " is " + state, "halton-meter start",
               Remedy::install};
-    const std::string count = patient.systemd.property(unit, "NRestarts");
-    int restarts = 0;
-    std::from_chars(count.data(), count.data() + count.size(), restarts);
-    if (restarts > kManyRestarts && is_recent(patient, unit))
+    if (const int64_t count = restarts_of(patient, unit, log); count > kManyRestarts)
       return {Severity::inconsistent,
-              std::string(unit) + " was started again " + count + " times" + " lately" +
-                  last_end(patient, unit) + its_log_ends_with(log),
+              std::string(unit) + " was started again " + std::to_string(count) +
+                  " times in the last hour" + last_end(patient, unit) + its_log_ends_with(log),
               "halton-meter logs --since 1h"};
     text += (text.empty() ? "" : ", ") + std::string(unit) + " active";
   }
+  // Not in service of the moment, but of the next login.
+  for (const char* unit : {kEdgeUnit, kDaemonUnit})
+    if (patient.systemd.property(unit, "UnitFileState") == "disabled")
+      return {Severity::inconsistent,
+              std::string(unit) + " runs, and is disabled: it will not start at your next login",
+              "systemctl --user enable halton-meter-edge halton-meter", Remedy::install};
   return fine(text);
 }
 

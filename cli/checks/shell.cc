@@ -10,6 +10,11 @@ namespace {
 
 Finding run(const Patient& patient) {
   const Environment& environment = patient.context.environment;
+  if (look_up(environment, "NODE_TLS_REJECT_UNAUTHORIZED") == "0")
+    return {Severity::inconsistent,
+            "NODE_TLS_REJECT_UNAUTHORIZED=0 is set in this shell: Node programs started here check "
+            "no certificate at all, of anybody",
+            "unset NODE_TLS_REJECT_UNAUTHORIZED"};
   if (!look_up(environment, "HALTON_METER_RUN_DIR").empty()) return fine("inside halton-meter run");
   const std::string_view proxy = either(environment, "https_proxy", "HTTPS_PROXY");
   const uint16_t port = loopback_port(proxy);

@@ -27,12 +27,30 @@ constexpr std::array kTools = {
     Tool{"cursor-agent", {"NODE_EXTRA_CA_CERTS", "", ""}},
 };
 
-const Tool* tool_of(const std::vector<std::string>& words) {
-  for (size_t i = 0; i < 2 && i < words.size(); ++i) {  // the program, or an interpreter's script
-    const std::string name = std::filesystem::path(words[i]).filename().string();
-    for (const Tool& tool : kTools)
-      if (name == tool.name || name == std::string(tool.name) + ".js") return &tool;
+std::string leaf_of(const std::string& word) {
+  return std::filesystem::path(word).filename().string();
+}
+
+bool is_interpreter(const std::string& program) {
+  return program == "node" || program == "nodejs" || program == "bun" || program == "deno" ||
+         program.starts_with("python");
+}
+
+// What an interpreter was started for: its first word that is no flag, or the module of -m.
+std::string script_of(const std::vector<std::string>& words) {
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "-m" && i + 1 < words.size()) return words[i + 1];
+    if (!words[i].starts_with('-') && words[i] != "run") return leaf_of(words[i]);
   }
+  return {};
+}
+
+const Tool* tool_of(const std::vector<std::string>& words) {
+  if (words.empty()) return nullptr;
+  std::string name = leaf_of(words[0]);
+  if (is_interpreter(name)) name = script_of(words);
+  for (const Tool& tool : kTools)
+    if (name == tool.name || name == std::string(tool.name) + ".js") return &tool;
   return nullptr;
 }
 
@@ -81,6 +99,11 @@ Finding run(const Patient& patient) {
 }
 
 }  // namespace
+
+std::string_view known_tool(const std::vector<std::string>& words) {
+  const Tool* tool = tool_of(words);
+  return tool == nullptr ? std::string_view() : tool->name;
+}
 
 const Check kToolsCheck = {"tools", "running LLM tools", run};
 

@@ -13,7 +13,9 @@ Finding run(const Patient& patient) {
     if (set) return fine("the user manager answers");
     return {Severity::note,
             "the user manager answers, but XDG_RUNTIME_DIR is not set in this shell: systemctl "
-            "--user fails here with \"No medium found\"",
+            "--user fails here with \"No medium found\". Should that folder be missing, lingering "
+            "makes it: sudo loginctl enable-linger " +
+                user_name(patient.context.environment) + ", then log in again",
             "export XDG_RUNTIME_DIR=/run/user/" + std::to_string(::getuid())};
   }
   const std::string finding = "the user manager cannot be reached: " + systemd.finding();

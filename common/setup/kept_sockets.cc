@@ -1,5 +1,7 @@
 #include "common/setup/kept_sockets.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,27 @@
 #include "common/base/notify.h"
 
 namespace hm::setup {
+namespace {
+
+uint16_t port_of(int descriptor) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      address.sin_family != AF_INET)
+    return 0;
+  return ntohs(address.sin_port);
+}
+
+// systemd takes no descriptor twice, so the old name has to leave first. We hold the socket
+// meanwhile.
+void rename(const NamedDescriptor& kept, const std::string& name) {
+  if (!notify::available()) return;
+  notify::forget(kept.name);
+  if (!notify::store(name, kept.descriptor))
+    log::warn("setup.socket_not_kept").with("socket", name);
+}
+
+}  // namespace
 
 void KeptSockets::close_rest() {
   for (const NamedDescriptor& one : kept_) {
@@ -25,9 +48,14 @@ std::string KeptSockets::name_of(std::string_view purpose, uint16_t wanted) {
 int KeptSockets::claim(std::string_view purpose, uint16_t wanted) {
   const std::string mine = name_of(purpose, wanted);
   const std::string prefix = std::string(purpose) + '-';
+  const bool named =
+      std::ranges::find(kept_, mine, &NamedDescriptor::name) != kept_.end() || wanted == 0;
   int claimed = -1;
   std::erase_if(kept_, [&](const NamedDescriptor& one) {
-    if (one.name == mine && claimed < 0) {
+    const bool at_port =
+        !named && one.name.starts_with(prefix) && port_of(one.descriptor) == wanted;
+    if (at_port && claimed < 0) rename(one, mine);
+    if ((at_port || one.name == mine) && claimed < 0) {
       claimed = one.descriptor;
       return true;
     }

@@ -5,7 +5,7 @@
 //
 // A socket is kept under "purpose-WANTED", where WANTED is the port that the configuration asks
 // for: when that changes, the kept one is dropped. The socket itself may have another port, if the
-// wanted one was taken when it was made.
+// wanted one was taken when it was made; who wants that port by now gets it under the new name.
 #pragma once
 
 #include <cstdint>

@@ -105,6 +105,48 @@ std::optional<int64_t> maybe(const SQLite::Column& column) {
   return column.getInt64();
 }
 
+constexpr const char* kRowColumns =
+    "SELECT r.id, r.requested_at, p.slug, r.provider, r.host, r.model, r.requested_model, "
+    "r.endpoint, r.mode, r.request_kind, r.transport, r.stream, r.input_tokens, "
+    "r.output_tokens, r.thinking_tokens, r.cache_read_tokens, r.cache_write_tokens, "
+    "r.tokens_complete, r.incomplete_reason, r.service_tier, r.cost_pico_usd, "
+    "r.shadow_cost_pico_usd, r.unpriced_reason, r.rates_source, r.latency_ms, r.status, "
+    "r.http_status, r.error_class, r.error_kind, r.provider_error_code, "
+    "r.provider_request_id, r.client_name, r.session_id, r.attribution_tier, r.run_id";
+
+RequestRow read_row(SQLite::Statement& row) {
+  RequestRow r;
+  int at = 0;
+  const auto text = [&](std::string& out) { out = row.getColumn(at++).getString(); };
+  const auto number = [&](int64_t& out) { out = row.getColumn(at++).getInt64(); };
+  const auto optional = [&](std::optional<int64_t>& out) { out = maybe(row.getColumn(at++)); };
+  const auto flag = [&](bool& out) { out = row.getColumn(at++).getInt() != 0; };
+  text(r.id);
+  r.requested_at_us = time_or_zero(row.getColumn(at++));
+  for (std::string* field : {&r.project, &r.provider, &r.host, &r.model, &r.requested_model,
+                             &r.endpoint, &r.mode, &r.request_kind, &r.transport})
+    text(*field);
+  flag(r.stream);
+  for (int64_t* field : {&r.input_tokens, &r.output_tokens, &r.thinking_tokens,
+                         &r.cache_read_tokens, &r.cache_write_tokens})
+    number(*field);
+  flag(r.tokens_complete);
+  text(r.incomplete_reason);
+  text(r.service_tier);
+  optional(r.cost_pico_usd);
+  optional(r.shadow_cost_pico_usd);
+  text(r.unpriced_reason);
+  text(r.rates_source);
+  optional(r.latency_ms);
+  text(r.status);
+  optional(r.http_status);
+  for (std::string* field :
+       {&r.error_class, &r.error_kind, &r.provider_error_code, &r.provider_request_id,
+        &r.client_name, &r.session_id, &r.attribution_tier, &r.run_id})
+    text(*field);
+  return r;
+}
+
 int64_t missed_calls(SQLite::Database& db, const Filter& filter) {
   Where where;
   where.times("at", filter);
@@ -290,54 +332,30 @@ Result<std::vector<RequestRow>> Queries::recent(const Filter& filter, int64_t li
                                                 int64_t offset) {
   return parts_->run("store.recent", [&](SQLite::Database& db) {
     const Where where(filter);
-    SQLite::Statement row(
-        db,
-        std::string(
-            "SELECT r.id, r.requested_at, p.slug, r.provider, r.host, r.model, r.requested_model, "
-            "r.endpoint, r.mode, r.request_kind, r.transport, r.stream, r.input_tokens, "
-            "r.output_tokens, r.thinking_tokens, r.cache_read_tokens, r.cache_write_tokens, "
-            "r.tokens_complete, r.incomplete_reason, r.service_tier, r.cost_pico_usd, "
-            "r.shadow_cost_pico_usd, r.unpriced_reason, r.rates_source, r.latency_ms, r.status, "
-            "r.http_status, r.error_class, r.error_kind, r.provider_error_code, "
-            "r.provider_request_id, r.client_name, r.session_id, r.attribution_tier, r.run_id") +
-            kFrom + where.sql() + " ORDER BY r.requested_at DESC, r.id DESC LIMIT ? OFFSET ?");
+    SQLite::Statement row(db, std::string(kRowColumns) + kFrom + where.sql() +
+                                  " ORDER BY r.requested_at DESC, r.id DESC LIMIT ? OFFSET ?");
     const int next = where.bind(row);
     row.bind(next, limit);
     row.bind(next + 1, offset);
     std::vector<RequestRow> list;
-    while (row.executeStep()) {
-      RequestRow& r = list.emplace_back();
-      int at = 0;
-      const auto text = [&](std::string& out) { out = row.getColumn(at++).getString(); };
-      const auto number = [&](int64_t& out) { out = row.getColumn(at++).getInt64(); };
-      const auto optional = [&](std::optional<int64_t>& out) { out = maybe(row.getColumn(at++)); };
-      const auto flag = [&](bool& out) { out = row.getColumn(at++).getInt() != 0; };
-      text(r.id);
-      r.requested_at_us = time_or_zero(row.getColumn(at++));
-      for (std::string* field : {&r.project, &r.provider, &r.host, &r.model, &r.requested_model,
-                                 &r.endpoint, &r.mode, &r.request_kind, &r.transport})
-        text(*field);
-      flag(r.stream);
-      for (int64_t* field : {&r.input_tokens, &r.output_tokens, &r.thinking_tokens,
-                             &r.cache_read_tokens, &r.cache_write_tokens})
-        number(*field);
-      flag(r.tokens_complete);
-      text(r.incomplete_reason);
-      text(r.service_tier);
-      optional(r.cost_pico_usd);
-      optional(r.shadow_cost_pico_usd);
-      text(r.unpriced_reason);
-      text(r.rates_source);
-      optional(r.latency_ms);
-      text(r.status);
-      optional(r.http_status);
-      for (std::string* field :
-           {&r.error_class, &r.error_kind, &r.provider_error_code, &r.provider_request_id,
-            &r.client_name, &r.session_id, &r.attribution_tier, &r.run_id})
-        text(*field);
-    }
+    while (row.executeStep()) list.push_back(read_row(row));
     return list;
   });
+}
+
+Result<void> Queries::each(const Filter& filter,
+                           const std::function<bool(const RequestRow&)>& take) {
+  const auto done = parts_->run("store.each", [&](SQLite::Database& db) {
+    const Where where(filter);
+    SQLite::Statement row(
+        db, std::string(kRowColumns) + kFrom + where.sql() + " ORDER BY r.requested_at, r.id");
+    where.bind(row);
+    while (row.executeStep())
+      if (!take(read_row(row))) break;
+    return true;
+  });
+  if (!done) return std::unexpected(done.error());
+  return {};
 }
 
 Result<bool> Queries::holds_request(const std::string& provider_request_id, int64_t since_us) {

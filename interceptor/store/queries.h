@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -162,6 +163,9 @@ class Queries {
   [[nodiscard]] Result<std::vector<Project>> projects();
   [[nodiscard]] Result<std::vector<RequestRow>> recent(const Filter& filter, int64_t limit,
                                                        int64_t offset = 0);  // newest first
+  // All of them, the oldest first, of one moment; `take` says whether to go on.
+  [[nodiscard]] Result<void> each(const Filter& filter,
+                                  const std::function<bool(const RequestRow&)>& take);
   // Is there a row with this provider request id, not older than that? The self-test's too.
   [[nodiscard]] Result<bool> holds_request(const std::string& provider_request_id,
                                            int64_t since_us);

@@ -1,6 +1,5 @@
-"""init, start, stop, restart, rescue and uninstall under a real systemd user manager."""
+"""init, start, stop, restart, rescue and setup under a real systemd user manager."""
 
-import hashlib
 import json
 import signal
 import time
@@ -8,46 +7,9 @@ import time
 import pytest
 
 import user_manager as managers
+from installed import (CURL, DAEMON, EDGE, HOME, URL, init, rows, shell_environment, tree,
+                       verify_units)
 from pair import wait_for
-
-EDGE, DAEMON = "halton-meter-edge.service", "halton-meter.service"
-URL = "https://api.openai.com/v1/chat/completions"
-CURL = f"""curl -sS --fail -m 20 -H 'content-type: application/json' -d '{{"model":"gpt-5-mini"}}' {URL}"""
-HOME = managers.HOME
-
-
-def init(manager, *flags, code=0, **more):
-    told = manager.meter("init", *flags, **more)
-    assert told.returncode == code, told.stdout + told.stderr
-    return told.stderr
-
-
-def rows(manager):
-    told = manager.meter("report", "--json")
-    return json.loads(told.stdout)["totals"]["requests"] if told.stdout else 0
-
-
-def tree(manager, top="~", ignore=()):
-    """Every file below: name, type, mode and content (of links: where they lead)."""
-    found = {}
-    root = manager.files(top)
-    for path in sorted(root.rglob("*")):
-        name = str(path.relative_to(root))
-        if any(name.startswith(word) for word in ignore):
-            continue
-        if path.is_symlink():
-            found[name] = ("link", str(path.readlink()))
-        elif path.is_file():
-            found[name] = (oct(path.stat().st_mode), hashlib.sha256(path.read_bytes()).hexdigest())
-        else:
-            found[name] = (oct(path.stat().st_mode), "")
-    return found
-
-
-def shell_environment(manager, shell="bash", **more):
-    """The environment of a new interactive shell."""
-    told = manager.run(shell, "-i", "-c", "env", **more)
-    return dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
 
 
 def test_init_env_only_and_again(inside):
@@ -63,6 +25,7 @@ def test_init_env_only_and_again(inside):
     assert status["ports"] == {"edge": 8081, "internal": 8090, "api": 8765}
     for unit in (EDGE, DAEMON):
         assert inside.property(unit, "UnitFileState") == "enabled"
+        verify_units(inside, f"{HOME}/.config/systemd/user/{unit}")
     assert shell_environment(inside) == before
     assert not inside.files("~/.config/environment.d").exists()
 
@@ -111,7 +74,11 @@ def test_apps_mode_in_new_shells(inside, shell, rc):
     assert inside.run(shell, "-i", "-c", CURL, environment=shells).returncode == 0
     wait_for("a row", lambda: rows(inside) == 1)
 
-    init(inside, "--apps", environment=shells)  # again
+    data = tuple(f".halton-meter/{name}" for name in
+                 ("db.sqlite", "daemon.err", "edge.err", "daemon-ledger", "edge-ledger"))
+    files = tree(inside, ignore=data)
+    told = init(inside, "--apps", environment=shells)  # again
+    assert "nothing had to be changed" in told and tree(inside, ignore=data) == files
     assert inside.files(f"~/{rc}").read_text() == text
     init(inside, environment=shells)  # and the other mode
     assert inside.files(f"~/{rc}").read_text() == "# mine\n"
@@ -260,66 +227,36 @@ def test_clean_with_a_failing_self_test(inside):
     assert told.returncode == 1 and inside.main_pid(EDGE) > 0
 
 
-def test_uninstall_leaves_nothing(inside):
-    """Files, services, session and new shells are as before init --apps."""
-    inside.write("~/.bashrc", "alias ll='ls -l'")
-    inside.write("~/.zshrc", "# mine\n")
-    config = inside.files("~/.halton-meter/config.toml").read_text()
-    inside.run("rm", "-r", ".halton-meter", check=True)
-    runtime = tree(inside, f"/run/user/{managers.UID}")
-    before, environment = tree(inside), inside.systemctl("show-environment")
-    inside.write("~/.halton-meter/config.toml", config, mode=0o600)
-    init(inside, "--apps")
-    assert shell_environment(inside)["HTTPS_PROXY"]
-    assert inside.run("bash", "-i", "-c", CURL + " -H 'authorization: Bearer sk-x'").returncode == 0
-    inside.run("sh", "-c", f"HTTPS_PROXY=http://127.0.0.1:8081 {CURL}")  # refuses our CA
-    wait_for("the refusal's file", inside.files("~/.halton-meter/ca-refusals").exists, 20)
-    told = inside.meter("uninstall", "--purge", "--yes", "--now")
-    assert told.returncode == 0, told.stderr
-    kept = {path.name for path in inside.files("~/.halton-meter").iterdir()}
-    data = ("db.sqlite", "daemon.err.log", "edge.err.log", "spool", "key-print.secret",
-            "daemon-ledger.", "edge-ledger.")
-    assert "db.sqlite" in kept and "key-print.secret" in kept
-    assert all(name.startswith(data) for name in kept), kept
-    told = inside.meter("uninstall", "--purge", "--include-logs", "--yes", "--now")
-    assert told.returncode == 0, told.stderr
-    assert tree(inside) == before
-    assert tree(inside, f"/run/user/{managers.UID}") == runtime
+def test_clean_over_an_installation(inside):
+    """What was installed and worked is there again when another try fails: mode, files, running
+    services; the data of meanwhile stays."""
+    for name in ("halton-meter", "halton-meter-edge", "halton-meter-interceptor"):
+        inside.run("install", "-D", f"{managers.BIN}/{name}", f".local/bin/{name}", check=True)
+    meter = f"{HOME}/.local/bin/halton-meter"
+    inside.write("~/.bashrc", "alias ll='ls -l'\n")
+    assert inside.run(meter, "init").returncode == 0
+    data = tuple(f".halton-meter/{name}" for name in (
+        "db.sqlite", "daemon.err", "edge.err", "daemon-ledger", "edge-ledger", "effective-ports"))
+    data += (".local/bin",)
+    before, environment = tree(inside, ignore=data), inside.systemctl("show-environment")
+    assert inside.run(meter, "run", "--", "sh", "-c", CURL).returncode == 0
+    wait_for("a row", lambda: rows(inside) == 1)
+
+    good = f"{HOME}/.local/bin/halton-meter-interceptor"
+    inside.run("mv", good, good + ".good", check=True)
+    inside.write("~/.local/bin/halton-meter-interceptor", BROKEN_INTERCEPTOR, mode=0o755)
+    told = inside.run(meter, "init", "--clean", "--apps")
+    assert told.returncode == 1 and "as it was before" in told.stderr, told.stderr
+    assert tree(inside, ignore=data) == before
     assert inside.systemctl("show-environment") == environment
-    assert not any("halton-meter" in command for _, command in inside.processes())
-    assert inside.property(EDGE, "LoadState") == "not-found"
-
-
-def test_uninstall_breaks_nobody(inside):
-    """A running program that carries the edge's address goes on working: it is listed, the edge
-    stays in pass-through, and goes with it. Data stays without --purge."""
-    init(inside, "--apps")
-    carrier = inside.popen("bash", "-i", "-c", "exec sleep 300")
-    wait_for("the program", lambda: any(command == "sleep 300"
-                                        for _, command in inside.processes()))
-    (pid,) = [pid for pid, command in inside.processes() if command == "sleep 300"]
-    inside.write("~/.halton-meter/mine.txt", "not a file of ours")
-    told = inside.meter("uninstall", "--purge")
-    assert told.returncode == 0, told.stderr
-    assert f"sleep (PID {pid})" in told.stderr
-    assert inside.files("~/.halton-meter/db.sqlite").exists()
-    bundle = inside.files("~/.halton-meter/python/certifi/cacert.pem")
-    assert bundle.exists()  # what the program trusts while it runs
-    assert not inside.files("~/.halton-meter/env.sh").exists()
-    assert not inside.files(f"~/.config/systemd/user/{EDGE}").exists()
-    assert "HTTPS_PROXY" not in shell_environment(inside)
-    call = f"HTTPS_PROXY=http://127.0.0.1:8081 {CURL} --cacert provider-ca.pem"
-    assert inside.run("sh", "-c", call).returncode == 0
-    edge = inside.main_pid(EDGE)
-    inside.kill(edge)  # even now it is started again
-    wait_for("the edge", lambda: inside.main_pid(EDGE) not in (0, edge), 20)
-    inside.kill(pid)
-    carrier.wait(20)
-    wait_for("the edge's end", lambda: inside.main_pid(EDGE) == 0, 40)
-    wait_for("the rest to go", lambda: not bundle.exists(), 40)
-    wait_for("the CA to go", lambda: not inside.files("~/.halton-meter/ca").exists(), 40)
-    assert inside.files("~/.halton-meter/db.sqlite").exists()  # --include-logs was not said
-    assert inside.files("~/.halton-meter/mine.txt").exists()
+    for unit in (EDGE, DAEMON):
+        assert inside.property(unit, "UnitFileState") == "enabled"
+    assert inside.main_pid(EDGE) > 0  # of the other one, the broken program was started
+    inside.run("mv", good + ".good", good, check=True)
+    assert inside.run(meter, "restart").returncode == 0
+    status = inside.status()
+    assert status["verdict"] == "HEALTHY" and status["install_mode"] == "env-only"
+    assert rows(inside) == 1
 
 
 def test_another_home_leaves_the_services_alone(inside):

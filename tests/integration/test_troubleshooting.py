@@ -140,7 +140,7 @@ def no_bus_in_this_shell(world):
     told = world.run("systemctl", "--user", "status", environment=without)
     assert told.returncode != 0 and "bus" in told.stderr, told
     finds(world, "user-bus", "note", "No medium found", f"export XDG_RUNTIME_DIR=/run/user/"
-          f"{managers.UID}", environment=without)
+          f"{managers.UID}", "sudo loginctl enable-linger meter", environment=without)
     assert is_well(world)["user-bus"]["state"] == "ok"  # as the remedy sets it
 
 
@@ -220,6 +220,10 @@ def unit_files(world):
     world.run("rm", unit, check=True)
     finds(world, "unit-files", "inconsistent", "missing")
     fixed(world)
+    world.systemctl("disable", DAEMON)
+    finds(world, "services", "inconsistent", DAEMON, "next login", "systemctl --user enable")
+    fixed(world)
+    assert world.property(DAEMON, "UnitFileState") == "enabled"
 
 
 @symptom("Port 8081, 8090 or 8765 is taken")
@@ -254,8 +258,29 @@ def stranger_on_our_port(world):
                  examine(world)[1]["ports"]["finding"], 20)
         do(world, "doctor", "--fix", "--apply")
         assert "8091" in is_well(world)["ports"]["finding"]
+        moved = [json.loads(line) for line in meter(world, "logs", "edge", "--since",
+                                                    "1m").stdout.splitlines()]
+        assert 8091 in [event["internal_port"] for event in moved
+                        if event["event"] == "edge.sidecar_regen_requested"]
     world.systemctl("stop", DAEMON)
     do(world, "start")
+
+
+@symptom("`effective-ports.json` is wrong, or gone")
+def ports_file_wrong(world):
+    file = f"{ROOT}/effective-ports.json"
+    text = world.files(file).read_text()
+    for name, port, who in (("edge_port", 8081, "edge"), ("internal_port", 8090, "interceptor"),
+                            ("api_port", 8765, "HTTP API")):
+        world.write(file, text.replace(f'"{name}": {port}', f'"{name}": 8099'), mode=0o600)
+        assert "8099" in world.files(file).read_text()
+        finds(world, "ports", "broken", "8099", f"{who}, which listens on {port}",
+              "halton-meter restart")
+    fixed(world)
+    world.run("rm", file, check=True)
+    finds(world, "ports", "broken", "says nothing of the edge", "halton-meter restart")
+    do(world, "restart")
+    assert is_well(world)["ports"]["finding"] == "edge 8081, intercept 8090, api 8765"
 
 
 @symptom("How long does a start take?")
@@ -328,7 +353,7 @@ def test_services(inside):
     """Symptoms of services, ports and versions, one after the other, in one installation."""
     install_binaries(inside)
     show(inside, nothing_installed, no_bus_in_this_shell, no_linger, watchdog_row, reading_logs,
-                 unit_files, old_program_runs, restart_loop, ports_taken, stranger_on_our_port,
+                 unit_files, old_program_runs, restart_loop, ports_taken, stranger_on_our_port, ports_file_wrong,
                  slow_start, still_stuck, daemon_does_not_start, rescue)
 
 
@@ -546,6 +571,8 @@ def checks_switched_off(world):
                  environment={**new, "NODE_TLS_REJECT_UNAUTHORIZED": "0"}):
         finds(world, "tools", "inconsistent", "NODE_TLS_REJECT_UNAUTHORIZED", "claude",
               environment=new)
+    finds(world, "shell", "inconsistent", "unset NODE_TLS_REJECT_UNAUTHORIZED",
+          environment={**new, "NODE_TLS_REJECT_UNAUTHORIZED": "0"})
     is_well(world, environment=new)
 
 

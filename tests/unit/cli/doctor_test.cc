@@ -59,6 +59,31 @@ TEST_CASE("doctor: memory of our processes and of the machine", "[doctor]") {
   CHECK(judge_memory(-1, -1, -1).severity == Severity::skipped);
 }
 
+TEST_CASE("doctor: which process is an LLM tool", "[doctor]") {
+  struct Case {
+    std::vector<std::string> words;
+    const char* tool;
+  };
+  for (const Case& one : {
+           Case{{}, ""},
+           Case{{"claude"}, "claude"},
+           Case{{"/opt/bin/codex", "exec"}, "codex"},
+           Case{{"node", "/usr/bin/claude", "-p"}, "claude"},
+           Case{{"/usr/bin/node", "--no-warnings=DEP0040", "/usr/bin/gemini"}, "gemini"},
+           Case{{"node", "/x/node_modules/@openai/codex/bin/codex.js"}, "codex"},
+           Case{{"python3.11", "-m", "aider", "--model", "x"}, "aider"},
+           Case{{"/venv/bin/python", "-u", "/venv/bin/aider"}, "aider"},
+           Case{{"bun", "run", "opencode"}, "opencode"},
+           Case{{"less", "codex"}, ""},
+           Case{{"node", "server.js", "claude"}, ""},
+           Case{{"python3", "-m"}, ""},
+           Case{{"claude-monitor"}, ""},
+       }) {
+    INFO((one.words.empty() ? std::string("nothing") : one.words.back()));
+    CHECK(known_tool(one.words) == one.tool);
+  }
+}
+
 TEST_CASE("locks of /proc/locks; who waits for one has none", "[doctor]") {
   const auto locks = parse_locks(
       "1: POSIX  ADVISORY  WRITE 4711 fd:01:1234567 120 120\n"

@@ -8,6 +8,7 @@
 #include "cli/env_files.h"
 #include "cli/file_changes.h"
 #include "cli/rc_block.h"
+#include "cli/remaining_edge.h"
 #include "cli/supervised.h"
 #include "cli/units.h"
 #include "common/config/config.h"
@@ -207,5 +208,25 @@ TEST_CASE("environment.d expands what was there and escapes the rest", "[env]") 
   for (size_t at = text.find('\n') + 1; at < text.size(); at = text.find('\n', at) + 1) {
     const std::string name = text.substr(at, text.find('=', at) - at);
     if (name != "PYTHONPATH") CHECK(names.find(" " + name + " ") != std::string::npos);
+  }
+}
+
+TEST_CASE_METHOD(CliFixture, "the unit of an edge that stays: another home, the port it has",
+                 "[units]") {
+  const std::string before = unit_text(edge_unit_template(), context);
+  struct Case {
+    const char* home;
+    const char* word;
+  };
+  for (const Case& one :
+       {Case{"/run/user/7/x", "/run/user/7/x"}, Case{"/run/us er/%", "\"/run/us er/%%\""}}) {
+    const std::string after = remaining_unit_text(before, one.home, 8082);
+    const std::string added = std::string(" --home ") + one.word + " --edge-port 8082";
+    const size_t at = after.find(added);
+    REQUIRE(at != std::string::npos);
+    const size_t line = after.rfind('\n', at) + 1;
+    CHECK(after.substr(line, 10) == "ExecStart=");
+    CHECK(after.substr(at - 12, 12) == "--supervised");
+    CHECK(after.substr(0, at) + after.substr(at + added.size()) == before);
   }
 }

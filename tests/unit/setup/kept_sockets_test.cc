@@ -43,6 +43,19 @@ TEST_CASE("another port is wanted: the old socket is closed and leaves the store
   CHECK(manager.hear().text.empty());
 }
 
+TEST_CASE("the port that a kept socket has is wanted by now: it is kept under that name") {
+  Manager manager;
+  auto [listening, port] = net::test::listening();
+  const int stored = listening.release();
+  KeptSockets kept({{"edge-8081", stored}});
+  CHECK(kept.claim("edge", port) == stored);
+  CHECK(manager.hear().text == "FDSTOREREMOVE=1\nFDNAME=edge-8081");
+  CHECK(manager.hear().text == "FDSTORE=1\nFDNAME=" + KeptSockets::name_of("edge", port));
+  kept.keep("edge", port, stored, stored);
+  CHECK(manager.hear().text.empty());
+  ::close(stored);
+}
+
 TEST_CASE("what a predecessor's departure left in the store is cleared away") {
   Manager manager;
   int ends[2];

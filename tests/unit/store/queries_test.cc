@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 
 #include "interceptor/store/schema.h"
@@ -256,6 +257,19 @@ TEST_CASE("unpriced models, last capture, projects, rows") {
   CHECK(first[0].endpoint == "messages");
   CHECK(first[0].cost_pico_usd == kPlain);
   CHECK(first[0].rates_source == "bundled-2026-11-23");
+
+  std::vector<std::string> ids;
+  REQUIRE(queries.each({}, [&](const RequestRow& row) {
+    ids.push_back(row.id);
+    return true;
+  }));
+  auto newest_first = queries.recent({}, 1000).value();
+  std::ranges::reverse(newest_first);
+  REQUIRE(ids.size() == newest_first.size());
+  for (size_t i = 0; i < ids.size(); ++i) CHECK(ids[i] == newest_first[i].id);
+  int taken = 0;
+  REQUIRE(queries.each({}, [&](const RequestRow&) { return ++taken < 2; }));
+  CHECK(taken == 2);
 }
 
 TEST_CASE("sums beyond 64 bits are exact") {
