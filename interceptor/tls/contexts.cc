@@ -9,7 +9,7 @@
 #include "common/base/fs.h"
 #include "interceptor/tls/engine_state.h"
 #include "interceptor/tls/origin_sessions.h"
-#include "interceptor/tls/x509_tools.h"
+#include "interceptor/tls/root_index.h"
 
 namespace hm::tls {
 namespace {
@@ -29,16 +29,6 @@ bssl::UniquePtr<SSL_CTX> make_context() {
   // No store of sessions: towards clients tickets do the same without memory of ours.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   return context;
-}
-
-// How many roots were added.
-Result<size_t> add_roots(X509_STORE* store, const std::filesystem::path& file) {
-  auto pem = read_file(file);
-  if (!pem) return std::unexpected(pem.error());
-  size_t added = 0;
-  for (const bssl::UniquePtr<X509>& root : read_certificates(*pem))
-    if (X509_STORE_add_cert(store, root.get()) == 1) ++added;
-  return added;
 }
 
 }  // namespace
@@ -75,21 +65,24 @@ Result<std::unique_ptr<OriginSideContext>> OriginSideContext::create(const Optio
   // A company's file may hold its issuing CA alone, without the root above it.
   X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
 
-  size_t roots = 0;
+  auto roots = std::make_unique<RootIndex>();
+  size_t count = 0;
   const std::filesystem::path system =
       options.system_roots.empty() ? system_root_bundle() : options.system_roots;
   if (!system.empty()) {
     // A minimal container has no roots; extra ones may still make us useful.
-    if (const auto added = add_roots(store, system)) roots += *added;
+    if (const auto pem = read_file(system)) count += roots->add(*pem);
   }
   if (!options.extra_roots.empty()) {
-    const auto added = add_roots(store, options.extra_roots);
-    if (!added) return std::unexpected(added.error());
-    if (*added == 0) return fail(Code::malformed, "tls.contexts.extra_roots");
-    roots += *added;
+    const auto pem = read_file(options.extra_roots);
+    if (!pem) return std::unexpected(pem.error());
+    const size_t added = roots->add(*pem);
+    if (added == 0) return fail(Code::malformed, "tls.contexts.extra_roots");
+    count += added;
   }
-  take_library_error();
-  if (roots == 0) return fail(Code::not_found, "tls.contexts.roots");
+  if (count == 0) return fail(Code::not_found, "tls.contexts.roots");
+  if (!RootIndex::install(context.get(), std::move(roots)))
+    return fail(Code::library, "tls.contexts.roots", take_library_error());
   std::unique_ptr<OriginSideContext> made(new OriginSideContext(context.release()));
   if (options.resume) {
     made->sessions_ = std::make_shared<OriginSessions>(*options.clock);

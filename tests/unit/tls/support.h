@@ -212,6 +212,7 @@ struct MintOptions {
   std::string host = "api.example.com";
   int64_t begins_s = -86'400;  // from now
   int64_t ends_s = 86'400;
+  std::string name = "test";  // subject's common name
 };
 
 struct Minted {
@@ -228,7 +229,7 @@ inline Minted mint_self_signed(const MintOptions& options) {
       tls::begin_certificate(made.key.get(), {now + options.begins_s, now + options.ends_s});
   X509* raw = made.certificate.get();
   X509_NAME_add_entry_by_txt(X509_get_subject_name(raw), "CN", MBSTRING_ASC,
-                             reinterpret_cast<const uint8_t*>("test"), -1, -1, 0);
+                             reinterpret_cast<const uint8_t*>(options.name.c_str()), -1, -1, 0);
   X509_set_issuer_name(raw, X509_get_subject_name(raw));
   const std::string name = "DNS:" + options.host;
   (void)tls::add_extension(raw, raw, NID_subject_alt_name, name.c_str());
