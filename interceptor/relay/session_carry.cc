@@ -42,7 +42,8 @@ void Session::splice() {
     log::info("intercept.spliced")
         .with("host", facts_.host)
         .with("call", facts_.call_id)
-        .with("reason", miss_reason_ != nullptr ? miss_reason_ : "other_host");
+        .with("reason", miss_reason_ != nullptr ? miss_reason_ : "other_host")
+        .with("detail", miss_detail_);
   }
   if (miss_reason_ != nullptr && facts_.host != wire::kSelfTestHost) enter_unmetered();
   if (!client_answered_) {
