@@ -1,8 +1,6 @@
 #include "interceptor/pricing/rate_card.h"
 
 #include <rapidjson/document.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -39,11 +37,8 @@ bool has_float(const Value& value, int depth = 0) {
   return false;
 }
 
-std::string content_hash(const Value& root, std::string_view seed) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  root.Accept(writer);
-  const uint64_t hash = fnv1a_64({buffer.GetString(), buffer.GetSize()}, fnv1a_64(seed));
+std::string content_hash(std::string_view json, std::string_view seed) {
+  const uint64_t hash = fnv1a_64(json, fnv1a_64(seed));
   char hex[17];
   std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
   return hex;
@@ -56,6 +51,11 @@ class CardReader {
  public:
   CardReader(RateCard& card, const RateCard* below, bool tested)
       : card_(card), below_(below), tested_(tested) {}
+
+  // By what it was read from.
+  void name(std::string_view json) {
+    card_.id_ = content_hash(json, below_ == nullptr ? std::string() : below_->id_);
+  }
 
   bool read(const Value& root) {
     if (!is_object(root, "card")) return false;
@@ -131,7 +131,6 @@ class CardReader {
     if (!parse_day(card_.card_date_)) return fault("card", "card_date is not a day");
     if (!root.HasMember("models")) return fault("card", "has no models");
     if (!read_common(root)) return false;
-    card_.id_ = content_hash(root, "");
     return index();
   }
 
@@ -147,7 +146,6 @@ class CardReader {
     for (const auto& [provider, calls] : below_->per_calls_)
       card_.per_calls_[provider].insert(calls.begin(), calls.end());
     card_.discounts_.insert(below_->discounts_.begin(), below_->discounts_.end());
-    card_.id_ = content_hash(root, below_->id_);
     return index() && read_aliases(root);
   }
 
@@ -445,6 +443,7 @@ Result<RateCard> read_document(std::string_view json, const RateCard* below, std
     if (why != nullptr) *why = reader.why();
     return fail(Code::malformed, "rate_card.read");
   }
+  reader.name(json);
   return card;
 }
 
