@@ -113,7 +113,9 @@ std::string export_json(const RequestRow& row) {
   std::string line;
   for (const ExportColumn& column : kColumns) {
     const Cell cell = column.of(row);
-    line += (line.empty() ? "{" : ",") + json_string(column.name) + ':';
+    line += line.empty() ? '{' : ',';
+    line += json_string(column.name);
+    line += ':';
     if (cell.kind == Cell::Kind::nothing) line += "null";
     if (cell.kind == Cell::Kind::text) line += json_string(cell.text);
     if (cell.kind == Cell::Kind::number || cell.kind == Cell::Kind::truth) line += cell.text;

@@ -96,6 +96,8 @@ std::unique_ptr<SQLite::Database> try_open(const std::filesystem::path& path,
   db->exec("PRAGMA journal_size_limit = 16777216");
   // Pages that many batches change go into the file once for all of them.
   db->exec("PRAGMA wal_autocheckpoint = 4000");
+  // Rows come at the ends of their tables: half of SQLite's own limit is enough for a busy writer.
+  db->exec("PRAGMA cache_size = -1024");
   SQLite::Transaction transaction(*db, SQLite::TransactionBehavior::IMMEDIATE);
   db->exec("PRAGMA application_id = " + std::to_string(kApplicationId));
   migrate(*db, clock);
