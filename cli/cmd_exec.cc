@@ -21,7 +21,8 @@ int become(Context& context, std::string_view command, std::string_view binary,
   context.out->flush();
   ::execv(path.c_str(), argv.data());
   *context.err << "halton-meter " << command << ": cannot start " << path << ": "
-               << std::strerror(errno) << "\n";
+               << std::strerror(errno)
+               << "\nWhat to do: the three programs belong into one folder; install them again\n";
   return kEnvironment;
 }
 

@@ -72,7 +72,8 @@ int show(Context& context, const Flags& flags, const std::string& id) {
   }
   *context.err << "halton-meter pricing: no card knows '" << printable(id) << "'";
   if (!near.empty()) *context.err << "; the nearest ids are " << near;
-  *context.err << "\n";
+  *context.err << "\nWhat to do: halton-meter pricing list shows every id; a rate of your own goes "
+                  "into rates.toml (docs/pricing.md)\n";
   return kNotWell;
 }
 

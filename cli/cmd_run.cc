@@ -124,8 +124,12 @@ int run(Context& context, const Flags& flags) {
 
   const auto program = find_program(words[0], look_up(context.environment, "PATH"));
   if (!program) {
-    *context.err << "halton-meter run: " << printable(words[0])
-                 << (program.error() == 127 ? ": command not found\n" : ": cannot be executed\n");
+    *context.err
+        << "halton-meter run: " << printable(words[0])
+        << (program.error() == 127
+                ? ": command not found\nWhat to do: check its name, or give its whole path\n"
+                : ": cannot be executed\nWhat to do: chmod +x it, or name the program "
+                  "that runs it\n");
     return program.error();
   }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -47,19 +48,14 @@ struct Attributor::Shared {
 
   [[nodiscard]] Attribution find(uint16_t client_port, uint16_t our_port) {
     const auto owner = owners.find(client_port, our_port, kBudget);
+    if (owner)
+      if (auto known = find_known(*owner)) return *known;
     const auto facts = owner ? read_client_facts(owner->pid) : std::nullopt;
     if (!facts || facts->start_time != owner->start_time) {
       counters::get("attribution.failed").add();
       return unknown_client(config);
     }
     const int64_t now = system_clock().steady_us();
-    {
-      const std::lock_guard lock(mutex);
-      for (const Entry& entry : cache)
-        if (entry.pid == facts->pid && entry.start_time == facts->start_time &&
-            entry.result.cwd == facts->cwd && now - entry.found_at_us < kCacheLifeUs)
-          return entry.result;
-    }
     Entry fresh{facts->pid, facts->start_time, now, resolve(*facts, disk_view(), config)};
     log::info("attribution.resolved")
         .with("pid", fresh.pid)
@@ -84,6 +80,21 @@ struct Attributor::Shared {
     }
     cache.push_back(fresh);
     return fresh.result;
+  }
+
+  // A process keeps the environment it was started with; where it works is all that it may change.
+  [[nodiscard]] std::optional<Attribution> find_known(const Owner& owner) {
+    const int64_t now = system_clock().steady_us();
+    std::optional<Attribution> known;
+    {
+      const std::lock_guard lock(mutex);
+      for (const Entry& entry : cache)
+        if (entry.pid == owner.pid && entry.start_time == owner.start_time &&
+            now - entry.found_at_us < kCacheLifeUs)
+          known = entry.result;
+    }
+    if (known && known->cwd != working_folder(owner.pid)) known.reset();
+    return known;
   }
 
   TagConfig config;  // not changed after construction

@@ -52,6 +52,8 @@ std::string first_argument(int64_t pid) {
   return first;
 }
 
+}  // namespace
+
 std::string working_folder(int64_t pid) {
   std::error_code error;
   std::string folder = std::filesystem::read_symlink(proc_path(pid, "cwd"), error).string();
@@ -60,8 +62,6 @@ std::string working_folder(int64_t pid) {
   if (folder.ends_with(kDeleted)) folder.resize(folder.size() - kDeleted.size());
   return folder.starts_with('/') ? folder : std::string();
 }
-
-}  // namespace
 
 std::string program_name(std::string_view command, std::string_view argument) {
   // A title that a program gave itself may go on with anything after the first word.

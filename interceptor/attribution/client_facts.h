@@ -25,5 +25,7 @@ struct ClientFacts {
 
 // Empty when the process is gone. Fields that may not be read stay empty. Blocking; any thread.
 [[nodiscard]] std::optional<ClientFacts> read_client_facts(int64_t pid);
+// Where it works now; empty when that may not be read. Blocking; any thread.
+[[nodiscard]] std::string working_folder(int64_t pid);
 
 }  // namespace hm::attribution

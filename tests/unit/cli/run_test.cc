@@ -70,7 +70,7 @@ TEST_CASE_METHOD(CliFixture, "a signal's death is 128 and its number") {
 
 TEST_CASE_METHOD(CliFixture, "what cannot be executed is 127 or 126") {
   CHECK(run({"run", "--", "no-such-command-anywhere"}) == 127);
-  CHECK(holds(err.str(), "command not found"));
+  CHECK(holds(err.str(), "command not found\nWhat to do: "));
   CHECK(run({"run", "--", "/no/such/file"}) == 127);
   const auto file = folder / "plain";
   std::ofstream(file) << "no program\n";
