@@ -17,8 +17,8 @@ namespace hm::store {
 
 struct CheckpointLimits {
   int pages = 4000;       // so many more, and a checkpoint is due
-  int long_wal = 16'000;  // then the writing thread does the rest after it,
-  int longest = 32'000;   // and here without waiting for it
+  int long_wal = 8000;   // then the writing thread does the rest after it,
+  int longest = 16'000;   // and here without waiting for it
 };
 
 class Checkpointer {

@@ -149,6 +149,9 @@ def _memory(pair):
             "interceptor": worlds.memory_kib(pair.interceptor.pid)}
 
 
+REST_S = 1.5  # half a second after the last row what the calls took is given back
+
+
 def memory(world, many_calls):
     config = "[intercept]\nmax_sessions = 2000\n"
     pair = world.pair("memory", config)
@@ -158,9 +161,13 @@ def memory(world, many_calls):
     world.load("calls", "--connections", 20, "--count", 1000, *through)
     wait_rows(pair, 1000)
     after_1000 = _memory(pair)
+    time.sleep(REST_S)
+    rested_1000 = _memory(pair)
     world.load("calls", "--connections", 20, "--count", many_calls - 1000, *through)
     wait_rows(pair, many_calls)
     after_many = _memory(pair)
+    time.sleep(REST_S)
+    rested_many = _memory(pair)
     pair.stop()
     held = {}
     for name, connections, tls in (("raw", 1000, False), ("metered", 500, True)):
@@ -172,7 +179,9 @@ def memory(world, many_calls):
         figures |= {f"{name}_idle_mib": idle[name] / 1024,
                     f"{name}_after_1000_mib": after_1000[name] / 1024,
                     f"{name}_after_{many_calls}_mib": after_many[name] / 1024,
-                    f"{name}_growth": after_many[name] / after_1000[name]}
+                    f"{name}_growth": after_many[name] / after_1000[name],
+                    f"{name}_rested_mib": rested_many[name] / 1024,
+                    f"{name}_rested_growth": rested_many[name] / rested_1000[name]}
     return figures | {"raw_tunnel_kib": held["raw"]["edge"],
                       "metered_edge_kib": held["metered"]["edge"],
                       "metered_interceptor_kib": held["metered"]["interceptor"]}
