@@ -16,9 +16,9 @@ struct sqlite3;
 namespace hm::store {
 
 struct CheckpointLimits {
-  int pages = 4000;       // so many more, and a checkpoint is due
+  int pages = 4000;      // so many more, and a checkpoint is due
   int long_wal = 8000;   // then the writing thread does the rest after it,
-  int longest = 16'000;   // and here without waiting for it
+  int longest = 16'000;  // and here without waiting for it
 };
 
 class Checkpointer {
