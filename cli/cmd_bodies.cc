@@ -106,7 +106,7 @@ int purge(Context& context, const Flags& flags) {
                  << size_text(purged->bytes) << (dry ? ", would be removed.\n" : ", removed.\n");
   }
   if (!flags.has("vacuum") || dry) return kFine;
-  *context.err << "Rewriting the database; rows wait meanwhile ..." << std::endl;
+  *context.err << "Rewriting the database; rows wait meanwhile ...\n" << std::flush;
   const auto done = store::vacuum(context.home.database());
   if (!done && done.error().code != Code::not_found) return failed(context, done.error());
   return kFine;

@@ -153,8 +153,8 @@ void mend(Context& context, const Report& report, bool apply) {
     *context.err << "There is nothing that --fix can mend.\n";
     return;
   }
-  const auto step = [&](const std::string& what, auto work) {
-    *context.err << (apply ? "Doing: " : "Would do: ") << what << std::endl;
+  const auto step = [&](const std::string& what, const auto& work) {
+    *context.err << (apply ? "Doing: " : "Would do: ") << what << "\n" << std::flush;
     if (apply) work();
   };
   const auto command = [&](const std::vector<std::string>& words) {

@@ -50,6 +50,8 @@ int explain(Context& context, const Flags& flags, const std::string& text) {
   return kFine;
 }
 
+// One flag after the other, each with its own sentence when it is wrong.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 int run(Context& context, const Flags& flags) {
   if (flags.has("json") && flags.has("csv"))
     return usage_error(context, "report", "--json and --csv exclude each other");

@@ -29,7 +29,7 @@ int run(Context& context, const Flags& flags) {
     *context.err << unreachable_text(systemd, context);
     return kEnvironment;
   }
-  *context.err << "Ending what is left of both services ..." << std::endl;
+  *context.err << "Ending what is left of both services ...\n" << std::flush;
   // No unit's own patience: what hangs is why we were called.
   static_cast<void>(systemd.call({"stop", "--no-block", kDaemonUnit, kEdgeUnit}));
   const auto leftovers = usual_processes(context);

@@ -109,6 +109,8 @@ Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   return metering;
 }
 
+// The steps of one run in their order; parts of it would pass each other all of its locals.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 int run(Context& context, const Flags& flags) {
   const std::vector<std::string>& words = flags.operands();
   if (words.empty()) return usage_error(context, "run", "which command? Give it after --");

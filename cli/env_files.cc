@@ -1,5 +1,7 @@
 #include "cli/env_files.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <span>
 
@@ -250,8 +252,8 @@ std::string environment_d_text(const EnvFilesPlan& plan) {
   std::string out = "# Written by halton-meter init --apps; halton-meter uninstall removes it.\n";
   for (const char* name : kProxyNames)
     out += std::string(name) + "=http://127.0.0.1:" + port + "\n";
-  for (const std::string name : kNoProxyNames)
-    out += name + "=\"${" + name + ":+$" + name + ",}" + kLoopback + "\"\n";
+  for (const char* name : kNoProxyNames)
+    out += fmt::format("{0}=\"${{{0}:+${0},}}{1}\"\n", name, kLoopback);
   for (const char* name : kBundleNames)
     out += std::string(name) + "=\"" + quoted(plan.places.bundle) + "\"\n";
   for (const char* name : kCaNames)

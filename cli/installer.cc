@@ -317,7 +317,7 @@ void Installer::watch_home() {
 }
 
 void Installer::roll_back() {
-  *context_.err << "--clean: taking everything back ..." << std::endl;
+  *context_.err << "--clean: taking everything back ...\n" << std::flush;
   if (touched_units_) {
     if (!daemon_was_active_) static_cast<void>(systemd_.call({"stop", kDaemonUnit}));
     if (!edge_was_active_) static_cast<void>(systemd_.call({"stop", kEdgeUnit}));

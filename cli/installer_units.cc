@@ -80,6 +80,8 @@ bool Installer::install_units() {
   return start_units(edge_changed, daemon_changed);
 }
 
+// Which of the two has to be started, restarted or left alone, case by case.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 bool Installer::start_units(bool edge_changed, bool daemon_changed) {
   const auto call = [&](const std::vector<std::string>& words) {
     const Finished told = systemd_.call(words, 90'000);

@@ -80,6 +80,8 @@ Environment pair_environment(const Context& context, const PairWishes& wishes) {
 
 }  // namespace
 
+// Both starts, and what is undone when one of them fails, in their order.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 std::expected<OwnPair, std::string> OwnPair::start(const Context& context, const PairWishes& wishes,
                                                    SignalLine& signals, int& interrupted) {
   interrupted = 0;

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <ranges>
 
 #include "cli/control_client.h"
 #include "cli/log_lines.h"
@@ -139,12 +140,12 @@ bool PairService::wait_daemon_gone(int64_t limit_ms) const {
 
 std::string last_complaint(const std::filesystem::path& log) {
   const auto lines = last_log_lines(log, 200);
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-    const std::string level = log_field(*line, "level");
+  for (const std::string& line : lines | std::views::reverse) {
+    const std::string level = log_field(line, "level");
     if (level != "error" && level != "warn") continue;
-    std::string text = log_field(*line, "event");
+    std::string text = log_field(line, "event");
     for (const char* more : {"text", "error", "where"})
-      if (const std::string value = log_field(*line, more); !value.empty()) text += ": " + value;
+      if (const std::string value = log_field(line, more); !value.empty()) text += ": " + value;
     return text;
   }
   return {};

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <ranges>
 #include <set>
 #include <sstream>
 
@@ -176,9 +177,9 @@ void Removal::remove_units() {
 }
 
 void Removal::remove_folders(const std::vector<fs::path>& folders) {
-  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+  for (const fs::path& folder : folders | std::views::reverse) {
     std::error_code ignored;  // what holds something else stays
-    fs::remove(*folder, ignored);
+    fs::remove(folder, ignored);
   }
 }
 

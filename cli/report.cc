@@ -202,7 +202,7 @@ Result<Report> read_report(store::Queries& queries, const ReportWish& wish) {
   report.sources = std::move(summary->sources);
   report.unpriced = std::move(summary->unpriced);
   for (const ReportTable table : wish.tables)
-    report.sections.push_back({table, std::move(groups_of(*summary, table))});
+    report.sections.push_back({table, groups_of(*summary, table)});
   if (const auto missed = queries.missed(filter)) report.share = {report.totals.requests, *missed};
   if (auto misses = queries.misses(filter)) report.misses = std::move(*misses);
   return report;

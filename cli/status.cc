@@ -200,6 +200,8 @@ StatusFacts gather_status(const Context& context) {
   return facts;
 }
 
+// One row after the other.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 StatusReport judge_status(const StatusFacts& facts) {
   StatusReport report;
   const bool gate_open =

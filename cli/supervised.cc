@@ -122,6 +122,8 @@ void Supervised::store(const std::string& name, Descriptor fd) {
   if (!known && store_.size() < kMaxStored) store_.emplace_back(name, std::move(fd));
 }
 
+// One datagram of sd_notify(3): control messages, lines, and what follows from them.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 void Supervised::read_words() {
   heard_us_ = system_clock().steady_us();
   while (true) {
@@ -266,7 +268,10 @@ void Supervised::launch(int64_t now_us, const Environment& environment) {
     own.erase(name);
   if (!store_.empty()) {
     std::string names;
-    for (const auto& [name, fd] : store_) names += (names.empty() ? "" : ":") + name;
+    for (const auto& [name, fd] : store_) {
+      if (!names.empty()) names += ':';
+      names += name;
+    }
     own["LISTEN_FDS"] = std::to_string(store_.size());
     own["LISTEN_FDNAMES"] = names;
     own["LISTEN_PID"] = "0000000000";  // only the child knows it
@@ -287,6 +292,7 @@ void Supervised::launch(int64_t now_us, const Environment& environment) {
   argv.push_back(nullptr);
   // Out of the way of the numbers that they are passed under.
   std::vector<Descriptor> high;
+  high.reserve(store_.size());
   for (const auto& [name, fd] : store_)
     high.emplace_back(
         ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kFirstPassed + 2 * static_cast<int>(kMaxStored)));

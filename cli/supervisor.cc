@@ -65,6 +65,8 @@ Environment with_earlier_way(const Context& context) {
 
 }  // namespace
 
+// One loop over everything that may arrive.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 int Supervisor::run() {
   const Descriptor signals = take_signals();
   const Descriptor pid_file = take_pid_file(context_.place);

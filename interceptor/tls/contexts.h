@@ -41,7 +41,7 @@ class OriginSideContext {
   [[nodiscard]] static Result<std::unique_ptr<OriginSideContext>> create(const Options& options);
   ~OriginSideContext();
   // Connections that have begun keep what they began with.
-  void swap(OriginSideContext& other) {
+  void swap(OriginSideContext& other) noexcept {
     std::swap(context_, other.context_);
     sessions_.swap(other.sessions_);  // what was verified with other roots is not resumed
   }
