@@ -238,6 +238,31 @@ def test_data_to_a_vanished_peer_ends_the_call_at_once(metered):
     assert (row["status"], row["tokens_complete"]) == ("cancelled", 0), row
 
 
+@pytest.mark.xfail(strict=True, reason="a connection that has ended its half is not watched any more")
+@pytest.mark.parametrize("host", ["api.anthropic.com", "www.example.org"])
+def test_a_reset_behind_an_end_ends_the_call(make_pair, provider, host):
+    """A client that has said all it wants (FIN) and then is gone altogether (reset), before an origin
+    that takes its time and does not mind the FIN: the connection is over, and with it the call."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pair = make_pair(connect_to=with_other(provider,
+                                               f"127.0.0.1:{listener.getsockname()[1]}"),
+                         ca_file=provider.ca_file).start()
+        if host == "www.example.org":
+            wire = pair.tunnel(host)
+        else:
+            wire = pair.connect(host)
+            wire.send(http1.request_bytes(
+                "POST", "/v1/messages", host, b'{"model": "claude-haiku-4-5", "stream": true}',
+                [("x-sim-pace", "600"), ("x-sim-encoding", "identity")]))
+            wire.recv_until(b"message_start")
+        wire.fin()
+        time.sleep(0.3)
+        assert pair.edge_status()["open_calls"] == "1", "an answer may still come"
+        wire.reset()
+        pairs.wait_for("the end", lambda: pair.edge_status()["open_calls"] == "0"
+                       and pair.interceptor_status()["sessions"] == "0", 5)
+
+
 # --- descriptors ---------------------------------------------------------------------------------
 
 
