@@ -10,7 +10,9 @@ import time
 import pytest
 
 import calls
+import http1
 import pair as pairs
+import scripted_origin
 import sink_origin
 from conftest import everywhere
 
@@ -18,6 +20,7 @@ from conftest import everywhere
 IDLE_TUNNEL_KIB = 8         # edge; the interceptor has no part in it
 IDLE_SESSION_KIB = 32       # edge and interceptor together, before the ClientHello
 STALLED_TUNNEL_KIB = 400    # edge: 256 KiB, one read of 64 KiB, and the idle part
+STALLED_CALL_KIB = 1000     # edge and interceptor together: the same queue in each, and TLS
 
 
 def room_for(wanted):
@@ -97,6 +100,45 @@ def test_stalled_readers_cost_no_more_than_stated(make_pair, provider):
         assert pair.rows(1)
 
 
+def test_stalled_readers_of_metered_calls_cost_no_more_than_stated(make_pair, authority):
+    """The same for calls that are metered: fifty clients that do not read an answer of 64 MiB. Both
+    processes together hold a bounded part of it, and all of it is given back."""
+    head = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            % (64 << 20))
+    piece = b"x" * 65536
+
+    def pour(wire):
+        http1.read_request(wire)
+        with contextlib.suppress(OSError):
+            wire.send(head)
+            for _ in range(1024):
+                wire.send(piece)
+
+    with scripted_origin.ScriptedOrigin(authority, pour, recording=False) as origin:
+        pair = make_pair(connect_to=everywhere(origin.address), ca_file=authority.cert).start()
+
+        def resident():
+            return pair.resident_kib(pair.edge) + pair.resident_kib(pair.interceptor)
+
+        before = resident()
+        stalled = [pair.connect(calls.HOST, timeout=60) for _ in range(50)]
+        with held(stalled):
+            for wire in stalled:
+                wire.send(http1.request_bytes("POST", calls.CHAT, calls.HOST, calls.chat_body(),
+                                              [("Content-Type", "application/json")]))
+            sizes = [before]
+            for _ in range(40):
+                time.sleep(0.5)
+                sizes.append(resident())
+                if len(sizes) > 6 and sizes[-1] == sizes[-4] > before + 1000:
+                    break
+            each = (max(sizes) - before) / len(stalled)
+            print(f"stalled metered call: {each:.0f} KiB each")
+            assert each < STALLED_CALL_KIB * pairs.SLOW
+        rows = pair.rows(50, 30)
+        assert len(rows) == 50 and pair.database.misses() == []
+
+
 # --- peers that vanish ---------------------------------------------------------------------------
 
 
@@ -124,6 +166,101 @@ def test_vanished_peers_are_found_out(metered):
         legs = keepalive_timers(metered.edge) + keepalive_timers(metered.interceptor)
         assert len(legs) >= 8, legs
         assert all(when is not None and 0 < when <= 60 for when in legs), legs
+
+
+TCP_REPAIR = 19  # linux/tcp.h
+
+
+def vanish(sock):
+    """As a machine that loses its power: the peer hears nothing, and gets a reset when it asks."""
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    sock.close()
+
+
+def can_vanish():
+    with socket.socket() as sock:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not can_vanish(), reason="TCP_REPAIR needs CAP_NET_ADMIN")
+def test_half_open_connections_end(make_pair, provider):
+    """Clients that vanished without a word, in the middle of their head, of a raw tunnel and of a
+    metered connection, and an origin that did: nobody writes anything, and yet after the first probe
+    (60 s) every connection is gone from both processes, on all legs. Calls work all the time."""
+    with sink_origin.SinkOrigin() as sink, socket.create_server(("127.0.0.1", 0)) as listener:
+        pair = make_pair(connect_to=with_other(provider, sink.address)
+                         | {"gone.example.org:443": f"127.0.0.1:{listener.getsockname()[1]}"},
+                         ca_file=provider.ca_file, config="[edge]\nhead_timeout_ms = 120000").start()
+        one_call(pair)
+        pair.rows(1)
+        legs = [pair.open_descriptors(each) for each in (pair.edge, pair.interceptor)]
+        for _ in range(20):
+            half = socket.create_connection(("127.0.0.1", pair.edge_port))
+            half.sendall(b"CONNECT www.exam")
+            vanish(half)
+            vanish(pair.tunnel("www.example.org").sock)
+            metered = pair.connect(calls.HOST)
+            assert calls.post(metered).status == 200
+            vanish(metered.sock)
+        waiting = pair.tunnel("gone.example.org", timeout=100)
+        vanish(listener.accept()[0])
+        pair.rows(21)
+        assert int(pair.edge_status()["open_calls"]) == 61
+        begun = time.monotonic()
+        assert waiting.recv() == b"" and 50 < time.monotonic() - begun
+        pairs.wait_for("the end of all of them", lambda: pair.edge_status()["open_calls"] == "0"
+                       and pair.interceptor_status()["sessions"] == "0", 40)
+        pairs.wait_for("descriptors given back", lambda: all(
+            pair.open_descriptors(each) <= before + 2
+            for each, before in zip((pair.edge, pair.interceptor), legs)))
+        one_call(pair)
+        assert len(pair.rows(22)) == 22 and pair.database.misses() == []
+
+
+def test_data_to_a_vanished_peer_ends_the_call_at_once(metered):
+    """A half-open connection that somebody writes into is found out by the answer to that, long before
+    any probe."""
+    if not can_vanish():
+        pytest.skip("TCP_REPAIR needs CAP_NET_ADMIN")
+    wire = metered.connect("api.anthropic.com")
+    body = b'{"model": "claude-haiku-4-5", "stream": true}'
+    wire.send(http1.request_bytes("POST", "/v1/messages", "api.anthropic.com", body,
+                                  [("x-sim-pace", "0.5"), ("x-sim-encoding", "identity")]))
+    wire.recv_until(b"message_start")
+    vanish(wire.sock)
+    pairs.wait_for("the end", lambda: metered.edge_status()["open_calls"] == "0"
+                   and metered.interceptor_status()["sessions"] == "0", 10)
+    (row,) = metered.rows(1)
+    assert (row["status"], row["tokens_complete"]) == ("cancelled", 0), row
+
+
+@pytest.mark.xfail(strict=True, reason="a connection that has ended its half is not watched any more")
+@pytest.mark.parametrize("host", ["api.anthropic.com", "www.example.org"])
+def test_a_reset_behind_an_end_ends_the_call(make_pair, provider, host):
+    """A client that has said all it wants (FIN) and then is gone altogether (reset), before an origin
+    that takes its time and does not mind the FIN: the connection is over, and with it the call."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pair = make_pair(connect_to=with_other(provider,
+                                               f"127.0.0.1:{listener.getsockname()[1]}"),
+                         ca_file=provider.ca_file).start()
+        if host == "www.example.org":
+            wire = pair.tunnel(host)
+        else:
+            wire = pair.connect(host)
+            wire.send(http1.request_bytes(
+                "POST", "/v1/messages", host, b'{"model": "claude-haiku-4-5", "stream": true}',
+                [("x-sim-pace", "600"), ("x-sim-encoding", "identity")]))
+            wire.recv_until(b"message_start")
+        wire.fin()
+        time.sleep(0.3)
+        assert pair.edge_status()["open_calls"] == "1", "an answer may still come"
+        wire.reset()
+        pairs.wait_for("the end", lambda: pair.edge_status()["open_calls"] == "0"
+                       and pair.interceptor_status()["sessions"] == "0", 5)
 
 
 # --- descriptors ---------------------------------------------------------------------------------

@@ -17,6 +17,12 @@ import wire as wires
 from conftest import everywhere
 
 
+# The interceptor learns the edge's port when it starts, and never again.
+EITHER_FIRST = pytest.mark.parametrize("edge_first", [True, pytest.param(
+    False, marks=pytest.mark.xfail(strict=True, reason="the edge came later, and not to the "
+                                   "configured port: the interceptor does not know it"))])
+
+
 @pytest.fixture
 def dns(tmp_path):
     return name_service.Dns(tmp_path / "dns")
@@ -243,22 +249,31 @@ def test_plain_http_through_an_upstream_proxy(make_pair, provider, authority):
             assert head.header("Proxy-Authorization") == "Basic dTpw"
 
 
-def test_an_upstream_proxy_that_is_ourselves(make_pair, provider):
-    """HTTPS_PROXY copied into config.toml: no circle, calls go directly."""
+@EITHER_FIRST
+def test_an_upstream_proxy_that_is_ourselves(make_pair, provider, dns, edge_first):
+    """HTTPS_PROXY copied into config.toml: no circle, calls go directly, whoever was there first and
+    although the edge is not at the configured port."""
     port = socket.create_server(("127.0.0.1", 0))
     number = port.getsockname()[1]
     port.close()
-    pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file)
+    dns.set("origin.test", "addr 127.0.0.1")  # a literal loopback address never goes to a proxy
+    pair = make_pair(connect_to=named(provider), ca_file=provider.ca_file,
+                     environment=dns.environment)
     text = (pair.home / "config.toml").read_text()
     (pair.home / "config.toml").write_text(
         text.replace("[upstream]\n", f'[upstream]\nproxy = "http://127.0.0.1:{number}"\n'))
+    if not edge_first:
+        pair.start_interceptor()
     pair.start_edge(number)
     assert connect(pair, "no-such-host.invalid:443", 60).startswith(b"HTTP/1.1 502 ")
     assert pairs.wait_for("no connections left", lambda: pair.edge_status()["open_calls"] == "0")
-    pair.start_interceptor()
+    if edge_first:
+        pair.start_interceptor()
     pair.wait_gate("open")
+    before = int(pair.edge_status()["edge.accepted"])
     call(pair)
-    assert pair.rows(1)
+    assert len(pair.rows(1)) == 1
+    assert int(pair.edge_status()["edge.accepted"]) == before + 1, "it went in a circle"
 
 
 # --- this machine --------------------------------------------------------------------------------
@@ -302,6 +317,44 @@ def test_local_servers(make_pair, authority, host):
             assert wire.recv_all() == b"221 bye\r\n"
 
 
+def network_addresses():
+    """This machine's addresses that are not loopback ones, if it has any."""
+    return [each for each in own_addresses() if each[0].isdigit() or each[0] == "["
+            if not each.startswith(("127.", "[::1]"))]
+
+
+@pytest.mark.parametrize("upstream", [False, True], ids=["direct", "no_proxy"])
+def test_servers_at_private_addresses_and_at_ipv6_loopback(make_pair, provider, authority,
+                                                           upstream):
+    """A server in the private network, or at ::1, through CONNECT and in absolute form: tunnelled raw,
+    neither row nor miss, also when calls go to an upstream proxy and no_proxy names the network."""
+    def handler(wire):
+        http1.read_request(wire)
+        wire.send(calls.response_bytes(b"near", content_type="text/plain"))
+
+    addresses = [*network_addresses(), "[::1]"]
+    with upstream_proxy.UpstreamProxy({}, refuse=403) as proxy:
+        if upstream:
+            pair = behind(make_pair, provider, proxy.url(),
+                          no_proxy=["192.0.2.0/24", "10.0.0.0/8", "172.16.0.0/12",
+                                    "192.168.0.0/16", "fc00::/7", "2000::/3"])
+        else:
+            pair = make_pair(connect_to=everywhere(provider.address),
+                             ca_file=provider.ca_file).start()
+        for host in addresses:
+            with scripted_origin.ScriptedOrigin(authority, handler, tls=False,
+                                                address=host.strip("[]")) as origin:
+                with pair.tunnel(host, origin.port) as wire:
+                    wire.send(http1.request_bytes("GET", "/mcp", host))
+                    assert http1.read_response(wire).body == b"near"
+                said = ask(pair, f"GET http://{host}:{origin.port}/mcp HTTP/1.1\r\nHost: x\r\n"
+                           "\r\n".encode())
+                assert said.endswith(b"near"), said
+        assert proxy.asked == []
+        pair.stop()
+        assert pair.database.requests() == [] and pair.database.misses() == []
+
+
 SPELLINGS = ["127.0.0.1", "localhost", "LOCALHOST", "localhost.", "a.localhost", "127.1",
              "127.0.1", "127.8.9.10", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "0",
              "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
@@ -342,5 +395,27 @@ def test_own_ports_are_out_of_reach(make_pair, provider, dns):
             said = connect(pair, f"{host}:{port}", 60)
             assert said.split(b" ")[1] in (b"403", b"502"), (host, port, said)
     assert reached and pair.edge.poll() is None
+    call(pair)
+    assert pair.rows(1)
+
+
+@EITHER_FIRST
+def test_own_ports_at_the_interceptors_own_door(make_pair, provider, dns, edge_first):
+    """The same of somebody who goes past the edge: 8090 leads to none of the three either."""
+    dns.set("rebound.test", "addr 127.0.0.1")
+    pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file,
+                     environment=dns.environment)
+    for start in (pair.start_edge, pair.start_interceptor) if edge_first else \
+            (pair.start_interceptor, pair.start_edge):
+        start()
+    pair.wait_gate("open")
+    ports = pair.ports()
+    for port in (ports[name] for name in ("edge_port", "internal_port", "api_port")):
+        for host in ("127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "rebound.test"):
+            with socket.create_connection(("127.0.0.1", ports["internal_port"]), 20) as sock:
+                wire = wires.Wire(sock)
+                wire.send(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                said = wire.recv_all()
+                assert b" 200 " not in said and b"HTTP/1.1 " in said, (host, port, said)
     call(pair)
     assert pair.rows(1)

@@ -16,7 +16,7 @@ import pytest
 import calls
 import pair as pairs
 from conftest import everywhere
-from store_steps import again, kill, rows_are, store, wait_safe
+from store_steps import PROMISE, again, kill, rows_are, store, wait_safe
 
 LOCKER = """
 import sqlite3, sys
@@ -117,6 +117,21 @@ def test_killed_without_any_trouble(metered):
         kill(metered)
         again(metered)
     rows_are(metered, done)
+
+
+@pytest.mark.parametrize("ill", [False, True], ids=["healthy", "locked"])
+def test_killed_100_ms_after_a_call(metered, ill):
+    """The promise by the clock: kill -9 when 100 ms have passed since the last byte of the last answer,
+    without a look at what the process has done meanwhile; ten times."""
+    done = 0
+    for _ in range(10):
+        with locked(metered.home / "db.sqlite") if ill and done else contextlib.nullcontext():
+            done += calls.make(metered, 2)
+            time.sleep(PROMISE * pairs.SLOW)
+            kill(metered)
+        again(metered)
+    rows_are(metered, done)
+    assert metered.database.misses() == []
 
 
 def test_killed_in_the_middle_of_the_replay(metered):
