@@ -1,7 +1,5 @@
 #include "cli/env_files.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <span>
 
@@ -253,7 +251,14 @@ std::string environment_d_text(const EnvFilesPlan& plan) {
   for (const char* name : kProxyNames)
     out += std::string(name) + "=http://127.0.0.1:" + port + "\n";
   for (const char* name : kNoProxyNames)
-    out += fmt::format("{0}=\"${{{0}:+${0},}}{1}\"\n", name, kLoopback);
+    out.append(name)
+        .append("=\"${")
+        .append(name)
+        .append(":+$")
+        .append(name)
+        .append(",}")
+        .append(kLoopback)
+        .append("\"\n");
   for (const char* name : kBundleNames)
     out += std::string(name) + "=\"" + quoted(plan.places.bundle) + "\"\n";
   for (const char* name : kCaNames)

@@ -96,8 +96,7 @@ void Call::route() {
 }
 
 void Call::turn_down(std::string_view reply) {
-  static Counter& refused = counters::get("edge.refused_heads");
-  refused.add();
+  counters::get("edge.refused_heads").add();
   static_cast<void>(machine_.on(Event::bad_head));
   answer_and_linger(reply);
 }
@@ -236,8 +235,7 @@ void Call::splice(net::TcpSocket far, bool metered) {
 // --- the end -----------------------------------------------------------------------------------
 
 void Call::on_far_lost(net::Tunnel&, Error error) {
-  static Counter& rescued = counters::get("edge.rescued");
-  rescued.add();
+  counters::get("edge.rescued").add();
   log::warn("edge.call.rescued")
       .with("host", reader_.head().host)
       .with("call", call_id_)
@@ -334,8 +332,7 @@ void Call::on_eof(net::TcpStream&) {
 }
 
 void Call::on_broken(net::TcpStream&, Error) {
-  if (lingering_) return finish();
-  apply(Event::ended);
+  lingering_ ? finish() : apply(Event::ended);
 }
 
 void Call::finish() {

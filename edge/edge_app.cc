@@ -111,7 +111,7 @@ Result<uint16_t> EdgeApp::start() {
   // A pair of one command knows only itself, not who is at the usual port.
   const int64_t usual = flags_.lifeline >= 0 ? 0 : loaded_.config.daemon.internal_port;
   knocker_.start(port_of(ports.internal_port, usual),
-                 port_of(ports.api_port, loaded_.config.daemon.api_port));
+                 port_of(ports.api_port, loaded_.config.daemon.api_port), *port);
   pulse_.start_repeating(1000);
   if (flags_.lifeline >= 0) {
     if (const auto watching = lifeline_.start(flags_.lifeline); !watching)

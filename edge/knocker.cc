@@ -29,9 +29,10 @@ Knocker::Knocker(net::Loop& loop, const net::DialOptions& options, const config:
       timer_(loop, [this] { knock(); }),
       reread_(loop) {}
 
-void Knocker::start(uint16_t port, uint16_t api_port) {
+void Knocker::start(uint16_t port, uint16_t api_port, uint16_t edge_port) {
   port_ = port;
   api_port_ = api_port;
+  edge_port_ = edge_port;
   started_us_ = clock_.steady_us();
   gate_since_us_ = clock_.wall_us();
   knock();
@@ -90,7 +91,7 @@ void Knocker::schedule() {
 void Knocker::knock() {
   if (!gate_.open()) read_ports();
   if (port_ == 0) return schedule();
-  ask_.start(port_, wire::ask_head(wire::kKnockHost, 443, "knock", 0, 0), kKnockLimitMs,
+  ask_.start(port_, wire::ask_head(wire::kKnockHost, 443, "knock", 0, edge_port_), kKnockLimitMs,
              kKnockLimitMs, [this](const AskResult& result) { on_answer(result); });
 }
 

@@ -24,7 +24,7 @@ class Knocker {
           std::filesystem::path ports_file, HealthGate& gate, const Clock& clock,
           net::ProcessWatch& watch, std::function<void()> on_gate_closed);
 
-  void start(uint16_t port, uint16_t api_port);
+  void start(uint16_t port, uint16_t api_port, uint16_t edge_port);
   void stop();
   [[nodiscard]] uint16_t port() const { return port_; }  // where calls go
   [[nodiscard]] uint16_t api_port() const { return api_port_; }
@@ -63,6 +63,7 @@ class Knocker {
   net::Work reread_;
   uint16_t port_ = 0;
   uint16_t api_port_ = 0;
+  uint16_t edge_port_ = 0;  // ours: whoever answers may not dial it
   int64_t process_ = 0;
   bool leaving_ = false;
   int64_t started_us_ = 0;

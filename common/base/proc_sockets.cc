@@ -71,7 +71,8 @@ bool process_holds(int64_t pid, uint64_t inode) {
   const std::string wanted = "socket:[" + std::to_string(inode) + "]";
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
   const Folder folder(::opendir(path.c_str()));
-  if (folder == nullptr) return false;
+  const int at = folder != nullptr ? ::dirfd(folder.get()) : -1;
+  if (at < 0) return false;
   std::vector<int> descriptors;
   while (const dirent* entry = ::readdir(folder.get()))
     if (const auto descriptor = number<int>(entry->d_name)) descriptors.push_back(*descriptor);
@@ -80,8 +81,8 @@ bool process_holds(int64_t pid, uint64_t inode) {
   std::ranges::sort(descriptors, std::greater<>());
   std::array<char, 64> target{};
   for (const int descriptor : descriptors) {
-    const ssize_t length = ::readlinkat(::dirfd(folder.get()), std::to_string(descriptor).c_str(),
-                                        target.data(), target.size());
+    const ssize_t length =
+        ::readlinkat(at, std::to_string(descriptor).c_str(), target.data(), target.size());
     if (length > 0 && std::string_view(target.data(), static_cast<size_t>(length)) == wanted)
       return true;
   }

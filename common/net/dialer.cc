@@ -135,7 +135,7 @@ struct Dialer::Attempt {
       if (literal)
         take({*literal});
       else
-        take({*parse_address("::1", port), *parse_address("127.0.0.1", port)});
+        take({parse_address("::1", port).value(), parse_address("127.0.0.1", port).value()});
       if (addresses.empty()) return fail_soon({Code::permission, kOwnPort, 0});
       return run_race();
     }
@@ -219,13 +219,13 @@ Dialer::Dialer(Loop& loop, const DialOptions& options) : loop_(loop), options_(o
 
 Dialer::~Dialer() = default;
 
-void Dialer::dial(std::string host, uint16_t port, Callback callback, int64_t limit_ms) {
+void Dialer::dial(const std::string& host, uint16_t port, Callback callback, int64_t limit_ms) {
   attempt_ = std::make_unique<Attempt>(*this, std::move(callback));
   attempt_->deadline.start_once(limit_ms > 0 ? limit_ms : options_.timeout_ms);
   attempt_->start({without_brackets(host), port});
 }
 
-void Dialer::dial_for_request(std::string host, uint16_t port, Callback callback) {
+void Dialer::dial_for_request(const std::string& host, uint16_t port, Callback callback) {
   attempt_ = std::make_unique<Attempt>(*this, std::move(callback));
   attempt_->for_request = true;
   attempt_->deadline.start_once(options_.timeout_ms);

@@ -61,10 +61,10 @@ class Dialer {
   Dialer& operator=(const Dialer&) = delete;
 
   // Within options.timeout_ms, or `limit_ms`.
-  void dial(std::string host, uint16_t port, Callback callback, int64_t limit_ms = 0);
+  void dial(const std::string& host, uint16_t port, Callback callback, int64_t limit_ms = 0);
   // For a plain HTTP request: an upstream proxy is reached, and not asked for a tunnel (many allow
   // port 443 alone). plain_proxy() is then the proxy that expects the request in absolute form.
-  void dial_for_request(std::string host, uint16_t port, Callback callback);
+  void dial_for_request(const std::string& host, uint16_t port, Callback callback);
   [[nodiscard]] const UpstreamProxy* plain_proxy() const {
     return plain_proxy_ ? &*plain_proxy_ : nullptr;
   }

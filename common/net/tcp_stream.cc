@@ -1,6 +1,8 @@
 #include "common/net/tcp_stream.h"
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -8,6 +10,7 @@
 #include <cassert>
 #include <cerrno>
 #include <list>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -22,6 +25,7 @@ namespace {
 
 constexpr size_t kMostLastWords = 256;  // at a time; beyond, a reset is one at once
 constexpr int64_t kLastWordsLookMs = 20;
+constexpr int64_t kHalfOpenLookMs = 1000;
 constexpr int64_t kLastWordsPatienceUs = 30'000'000;
 
 }  // namespace
@@ -50,6 +54,7 @@ struct TcpStream::State {
   bool write_under_way = false;
   bool above_low = false;  // the owner is due an on_drained
   bool broken = false;
+  std::unique_ptr<Timer> half_open_watch;  // once the peer has said its last, and we have not
 
   State(Loop& the_loop, Owner& the_owner, TcpStream& the_self)
       : loop(the_loop), owner(the_owner), self(the_self) {}
@@ -112,6 +117,7 @@ struct TcpStream::State {
   }
 
   void close() {
+    half_open_watch.reset();
     handle.reset();
     waiting.clear();
     waiting_bytes = 0;
@@ -136,10 +142,29 @@ struct TcpStream::State {
     if (count == UV_EOF) {
       state->read_ended = true;
       state->update_reading();
+      state->watch_half_open();
       state->owner.on_eof(state->self);
       return;
     }
     state->break_down(count, "tcp_stream.read");
+  }
+
+  // Nobody polls a descriptor that is not read any more: that the peer has gone altogether after
+  // its FIN would be seen at the next write alone, and a silent origin may not give us one for
+  // hours.
+  void watch_half_open() {
+    if (write_ended) return;
+    half_open_watch = std::make_unique<Timer>(loop, [this] { look_half_open(); });
+    half_open_watch->start_repeating(kHalfOpenLookMs);
+  }
+
+  void look_half_open() {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    const bool known =
+        ::getsockopt(descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && !broken;
+    if (!known || write_ended) return half_open_watch->stop();
+    if (info.tcpi_state == TCP_CLOSE) break_down(UV_ECONNRESET, "tcp_stream.half_open");
   }
 
   // Hands the next chunk to libuv. Not 0: the connection broke, and nobody has been told yet.
@@ -267,6 +292,7 @@ TcpSocket TcpStream::release() {
   assert(queued() == 0 && !state_->write_ended);
   state_->reading_wanted = false;
   state_->update_reading();
+  state_->half_open_watch.reset();
   if (state_->handle) state_->handle->data = nullptr;
   return TcpSocket(state_->handle.release());
 }

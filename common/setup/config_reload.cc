@@ -76,6 +76,7 @@ std::vector<std::pair<std::string_view, std::string>> ConfigReload::outcome() co
 
 std::vector<std::string> ConfigReload::left_open() const {
   std::vector<std::string> sentences;
+  sentences.reserve(faults_.size() + needs_restart_.size() + notes_.size());
   for (const std::string& fault : faults_)
     sentences.push_back(fault +
                         "; nothing of the file was taken up. Mend it, then halton-meter reload");

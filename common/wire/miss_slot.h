@@ -14,11 +14,13 @@ namespace hm::wire {
 
 // One entry, in place. `state` is stored last, so that a process may die between any two stores.
 struct MissSlot {
+  // NOLINTBEGIN(readability-identifier-naming): read as MissSlot::open, like those of a scoped one
   enum State : uint32_t {
     free = 0,
     open = 0x4e45504f,  // "OPEN": the call is under way
     done = 0x454e4f44,  // "DONE"
   };
+  // NOLINTEND(readability-identifier-naming)
   uint32_t state;
   uint32_t check;  // of what never changes: from `origin` to `call_id`
   uint64_t origin;

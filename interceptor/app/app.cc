@@ -167,7 +167,10 @@ bool InterceptorApp::Parts::listen() {
 
   const auto known = config::read_ports(place.ports_file);
   edge_port = static_cast<uint16_t>(config.daemon.edge_port);
-  if (known && known->edge_port) edge_port = *known->edge_port;
+  const std::optional<uint16_t> written = known ? known->edge_port : std::nullopt;
+  edge_port = written.value_or(edge_port);
+  // Whatever the file said: an edge may start later, or move.
+  context->on_edge_port = [this](uint16_t port) { edge_port = port; };
   dial_options.is_own_port = [this](uint16_t port) {
     return port == internal_port || port == api_port || port == edge_port;
   };

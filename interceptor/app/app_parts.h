@@ -99,7 +99,7 @@ struct InterceptorApp::Parts {
   std::string rates_card;
   uint16_t internal_port = 0;
   uint16_t api_port = 0;
-  uint16_t edge_port = 0;  // as the edge has written it, else as configured
+  uint16_t edge_port = 0;  // as its asks say, else as it has written it, else as configured
   int64_t drain_until_us = 0;
   int64_t drain_pulse_ms = 0;
   bool draining = false;

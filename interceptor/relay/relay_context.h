@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 
 #include "common/base/clock.h"
 #include "common/base/key_print.h"
@@ -42,10 +43,11 @@ struct RelayContext {
   attribution::Attributor& attributor;
   RecordSink& sink;
   RelayLimits limits;
-  const KeyPrinter* key_printer = nullptr;  // null: keys leave no print
-  FlightLog* flights = nullptr;             // null: none is kept
-  std::filesystem::path edge_socket{};      // empty: nothing is known of the edge
-  SelfTestOrigin* self_test = nullptr;      // null: calls for its name go nowhere
+  const KeyPrinter* key_printer = nullptr;       // null: keys leave no print
+  FlightLog* flights = nullptr;                  // null: none is kept
+  std::filesystem::path edge_socket{};           // empty: nothing is known of the edge
+  SelfTestOrigin* self_test = nullptr;           // null: calls for its name go nowhere
+  std::function<void(uint16_t)> on_edge_port{};  // an ask came from an edge at this port
 };
 
 }  // namespace hm::relay

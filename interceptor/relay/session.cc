@@ -111,6 +111,8 @@ void Session::take_ask(const wire::ConnectHead& head) {
   facts_.key_printer = context_.key_printer;
   facts_.call_id = std::string(head.header(wire::kCallIdHeader)).substr(0, 64);
   port_ = head.port;
+  const auto edge_port = wire::parse_port(head.header(wire::kEdgePortHeader));
+  if (edge_port && context_.on_edge_port) context_.on_edge_port(*edge_port);
   if (head.host == wire::kKnockHost) return answer_knock();
   if (turned_away_ || !owner_.metering()) {
     static_cast<void>(client_.send(as_bytes(wire::unavailable_reply())));
@@ -120,7 +122,7 @@ void Session::take_ask(const wire::ConnectHead& head) {
   uint16_t their_door = our_port_;
   if (const auto port = wire::parse_port(head.header(wire::kClientPortHeader))) {
     client_port_ = *port;
-    their_door = wire::parse_port(head.header(wire::kEdgePortHeader)).value_or(our_port_);
+    their_door = edge_port.value_or(our_port_);
   }
   provider_ = context_.providers.find(head.host, head.port);
   // The origin's connection may be there before the edge had to be told that we are at it: then it

@@ -238,7 +238,6 @@ def test_data_to_a_vanished_peer_ends_the_call_at_once(metered):
     assert (row["status"], row["tokens_complete"]) == ("cancelled", 0), row
 
 
-@pytest.mark.xfail(strict=True, reason="a connection that has ended its half is not watched any more")
 @pytest.mark.parametrize("host", ["api.anthropic.com", "www.example.org"])
 def test_a_reset_behind_an_end_ends_the_call(make_pair, provider, host):
     """A client that has said all it wants (FIN) and then is gone altogether (reset), before an origin
