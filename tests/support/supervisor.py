@@ -25,6 +25,14 @@ import time
 import pair as pairs
 
 
+def is_ours(pid):
+    try:
+        name = pathlib.Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return False
+    return name.startswith("halton-meter") and alive(pid)
+
+
 def alive(pid):
     """Neither gone nor a zombie that nobody has fetched."""
     try:
@@ -100,7 +108,7 @@ class Supervisor:
         self._wanted = False
         self._closing = True
         for pid in [self.main, *self.workers]:
-            if pid and alive(pid):
+            if pid and is_ours(pid):  # a number of long ago may be somebody else's by now
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self._drop_store()
