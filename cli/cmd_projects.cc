@@ -2,6 +2,7 @@
 #include <map>
 
 #include "cli/command.h"
+#include "cli/cost_members.h"
 #include "cli/json_text.h"
 #include "cli/money.h"
 #include "cli/period_flags.h"
@@ -47,14 +48,8 @@ std::string json_of(const Context& context, const std::vector<Line>& lines) {
         .member("name", project.name)
         .member("archived", project.archived)
         .member("requests", totals.requests)
-        .member("unpriced", totals.unpriced)
-        .key("cost_pico_usd")
-        .raw(totals.cost.digits())
-        .member("cost_usd", totals.cost.exact_dollars())
-        .member("cost_is_lower_bound", totals.unpriced > 0)
-        .key("shadow_cost_pico_usd")
-        .raw(totals.shadow_cost.digits())
-        .member("shadow_cost_usd", totals.shadow_cost.exact_dollars());
+        .member("unpriced", totals.unpriced);
+    cost_members(json, totals);
     json.key("last_call");
     project.last_seen_us == 0 ? json.null() : json.value(iso8601_utc(project.last_seen_us));
     json.end_object();

@@ -1,15 +1,10 @@
+#include "cli/cost_members.h"
 #include "cli/json_text.h"
 #include "cli/rates_text.h"
 #include "cli/report.h"
 
 namespace hm::cli {
 namespace {
-
-// An integer for programs that add up, a decimal string for those that show.
-void money(JsonText& json, const std::string& name, pricing::PicoUsd amount) {
-  json.key(name + "_pico_usd").raw(amount.digits());
-  json.member(name + "_usd", amount.exact_dollars());
-}
 
 void sums(JsonText& json, const store::Totals& totals) {
   json.member("requests", totals.requests)
@@ -23,9 +18,7 @@ void sums(JsonText& json, const store::Totals& totals) {
       .member("cache_write_tokens", totals.cache_write_tokens)
       .member("output_tokens", totals.output_tokens)
       .member("thinking_tokens", totals.thinking_tokens);
-  money(json, "cost", totals.cost);
-  json.member("cost_is_lower_bound", totals.unpriced > 0);
-  money(json, "shadow_cost", totals.shadow_cost);
+  cost_members(json, totals);
   json.member("avg_latency_ms", totals.avg_latency_ms)
       .member("p95_latency_ms", totals.p95_latency_ms);
 }

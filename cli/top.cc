@@ -1,5 +1,6 @@
 #include "cli/top.h"
 
+#include "cli/cost_members.h"
 #include "cli/export_row.h"
 #include "cli/json_text.h"
 #include "cli/money.h"
@@ -124,16 +125,9 @@ std::string top_json(const TopFacts& facts, const std::string& version) {
         .member("input_tokens", sums.input_tokens)
         .member("cache_read_tokens", sums.cache_read_tokens)
         .member("cache_write_tokens", sums.cache_write_tokens)
-        .member("output_tokens", sums.output_tokens)
-        .key("cost_pico_usd")
-        .raw(sums.cost.digits())
-        .member("cost_usd", sums.cost.exact_dollars())
-        .member("cost_is_lower_bound", sums.unpriced > 0)
-        .key("shadow_cost_pico_usd")
-        .raw(sums.shadow_cost.digits())
-        .member("shadow_cost_usd", sums.shadow_cost.exact_dollars())
-        .member("missed", window.missed)
-        .end_object();
+        .member("output_tokens", sums.output_tokens);
+    cost_members(json, sums);
+    json.member("missed", window.missed).end_object();
   }
   json.end_array().key("calls").begin_array();
   for (const store::RequestRow& call : facts.calls) {
