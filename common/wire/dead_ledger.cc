@@ -66,15 +66,17 @@ Result<DeadLedger> DeadLedger::take(const std::filesystem::path& path, bool in_m
   return left;
 }
 
-std::unique_ptr<LedgerLayout> DeadLedger::layout() const {
+Result<std::unique_ptr<LedgerLayout>> DeadLedger::layout() const {
   auto whole = std::make_unique<LedgerLayout>();
-  if (!read_all(file_.get(), whole.get(), sizeof(LedgerLayout))) return nullptr;
+  if (auto got = read_all(file_.get(), whole.get(), sizeof(LedgerLayout)); !got)
+    return std::unexpected(got.error());
   return whole;
 }
 
 Result<void> DeadLedger::read() {
-  auto whole = std::make_unique<LedgerLayout>();
-  if (auto got = read_all(file_.get(), whole.get(), sizeof(LedgerLayout)); !got) return got;
+  const auto read = layout();
+  if (!read) return std::unexpected(read.error());
+  LedgerLayout* const whole = read->get();
   // Zero: its maker got no further.
   if (whole->magic != LedgerLayout::kMagic && whole->magic != 0)
     return fail(Code::malformed, "dead_ledger.magic");

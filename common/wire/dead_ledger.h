@@ -32,7 +32,7 @@ class DeadLedger {
   // For an edge that goes on with it.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] bool in_memory() const { return in_memory_; }
-  [[nodiscard]] std::unique_ptr<LedgerLayout> layout() const;
+  [[nodiscard]] Result<std::unique_ptr<LedgerLayout>> layout() const;
   [[nodiscard]] Descriptor release() { return std::move(file_); }
 
  private:

@@ -113,9 +113,9 @@ Result<MissFile> MissFile::take_or_make(const LedgerFolders& folders) {
     if (const auto mapped = file->map(); !mapped) file = std::unexpected(mapped.error());
   } else {
     // What is on the disk becomes the copy of a file of the same name in memory.
-    const std::unique_ptr<LedgerLayout> content = left.layout();
+    const auto content = left.layout();
     for (const std::filesystem::path& folder : folders.memory) {
-      file = make_in(folder, name, content.get());
+      file = make_in(folder, name, content ? content->get() : nullptr);
       if (file) break;
     }
   }
