@@ -22,7 +22,8 @@ class FakeInterceptor:
         self._kept = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=wires.serve_each, args=(self._listener, self._serve),
+                         daemon=True).start()
 
     def __enter__(self):
         return self
@@ -32,15 +33,8 @@ class FakeInterceptor:
         for wire in self._kept:
             wire.close()
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(wires.Wire(sock),), daemon=True).start()
-
-    def _serve(self, wire):
+    def _serve(self, sock):
+        wire = wires.Wire(sock)
         try:
             head = wire.recv_until(b"\r\n\r\n")
         except (OSError, wires.EndOfStream):

@@ -18,7 +18,8 @@ class UpstreamProxy:
         self._secret = base64.b64encode(password.encode()).decode() if password else None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=wires.serve_each, args=(self._listener, self._serve),
+                         daemon=True).start()
 
     def url(self, password=None):
         user = f"{password}@" if password else ""
@@ -29,14 +30,6 @@ class UpstreamProxy:
 
     def __exit__(self, *_):
         wires.stop_listening(self._listener)
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
         wire = wires.Wire(sock, timeout=60)

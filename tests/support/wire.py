@@ -238,6 +238,16 @@ class Wire:
 _IGNORE_UNEXPECTED_EOF = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)
 
 
+def serve_each(listener, serve):
+    """A thread for each connection, until stop_listening()."""
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=serve, args=(sock,), daemon=True).start()
+
+
 def stop_listening(listener):
     """Closing alone would leave a thread that waits in accept() where it is; the next socket with
     the same number would be accepted from by that one, too."""
