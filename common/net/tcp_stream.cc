@@ -386,6 +386,12 @@ size_t TcpStream::read_rest(MutBytes into) {
   return got > 0 ? static_cast<size_t>(got) : 0;
 }
 
+size_t TcpStream::unread() const {
+  int waiting = 0;
+  if (ioctl(state_->descriptor(), FIONREAD, &waiting) != 0) return 0;
+  return static_cast<size_t>(waiting);
+}
+
 bool TcpStream::read_ended() const {
   return state_->read_ended;
 }

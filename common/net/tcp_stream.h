@@ -79,6 +79,9 @@ class TcpStream {
   // there. Never blocks.
   [[nodiscard]] size_t read_rest(MutBytes into);
 
+  // What the kernel has received and the loop has not read yet.
+  [[nodiscard]] size_t unread() const;
+
   [[nodiscard]] bool read_ended() const;   // on_eof was told
   [[nodiscard]] bool write_ended() const;  // shutdown_write was asked for
   [[nodiscard]] Endpoint local() const;

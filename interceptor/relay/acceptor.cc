@@ -12,6 +12,9 @@ namespace hm::relay {
 namespace {
 
 constexpr size_t kTurnedAway = 64;
+// Who stood still for that long (stopped, swapped out, a machine that was paused) has heard nothing
+// meanwhile: what has been idle since then is counted from when he woke up.
+constexpr int64_t kStandstillUs = 1'000'000;
 
 }  // namespace
 
@@ -26,12 +29,15 @@ Result<uint16_t> Acceptor::listen(int kept, uint16_t port, int attempts) {
 }
 
 void Acceptor::drain(int64_t idle_us) {
+  const int64_t now_us = context_.clock.steady_us();
+  if (now_us - drained_at_us_ > kStandstillUs) attentive_since_us_ = now_us;
+  drained_at_us_ = now_us;
   std::vector<uint64_t> ids;
   ids.reserve(sessions_.size());
   for (const auto& [id, session] : sessions_) ids.push_back(id);
   for (const uint64_t id : ids) {
     if (const auto found = sessions_.find(id); found != sessions_.end())
-      found->second->drain(idle_us);
+      found->second->drain(idle_us, attentive_since_us_);
   }
 }
 

@@ -42,6 +42,8 @@ class Acceptor final : private Session::Owner {
   net::TcpListener listener_;
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
   uint64_t next_id_ = 1;
+  int64_t drained_at_us_ = 0;
+  int64_t attentive_since_us_ = 0;
   bool metering_ = true;
 };
 

@@ -50,9 +50,9 @@ class Session final : private Side::Owner, private RecordSink {
   // without closing its gate.
   void turn_away() { turned_away_ = true; }
   void on_attributed(const Attribution& attribution);
-  // Planned stop: a connection that has been idle for that long ends in order now, a busy one when
-  // its calls are over.
-  void drain(int64_t idle_us);
+  // Planned stop: a connection that has been idle for that long, as seen by a process that has been
+  // attentive since then, ends in order now; a busy one when its calls are over.
+  void drain(int64_t idle_us, int64_t attentive_since_us);
 
   [[nodiscard]] State state() const { return machine_.state(); }
 

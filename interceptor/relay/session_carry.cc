@@ -1,5 +1,6 @@
 // The part of a session in which bytes go both ways, through the tap or raw, and how each direction
 // and the whole come to their end.
+#include <algorithm>
 #include <utility>
 
 #include "common/base/counters.h"
@@ -210,10 +211,11 @@ void Session::on_side_broken(Side& side, Error error) {
   apply(Event::ended);
 }
 
-void Session::drain(int64_t idle_us) {
+void Session::drain(int64_t idle_us, int64_t attentive_since_us) {
   // A client sends its next request just when we hang up, if we do so between two of a row of
   // calls.
-  if (context_.clock.steady_us() - last_bytes_us_ < idle_us) return;
+  const int64_t quiet_since_us = std::max(last_bytes_us_, attentive_since_us);
+  if (context_.clock.steady_us() - quiet_since_us < idle_us) return;
   // A connection opened for later: the edge finds it another way, past the meter. So only when
   // there is no time.
   if (machine_.state() == State::awaiting_hello && saved_.empty() && idle_us == 0)
@@ -222,6 +224,7 @@ void Session::drain(int64_t idle_us) {
   if (tap_->unread() || tap_->open_exchanges() > 0 || tap_->mid_message()) return;
   // The exchange is over for the tap when its last bytes are queued, not when they are delivered.
   if (client_.queued() > 0 || origin_.queued() > 0) return;
+  if (client_.unread() > 0) return;  // its next request
   client_.send_close_notify();
   origin_.send_close_notify();
   apply(Event::ended);

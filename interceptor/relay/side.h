@@ -78,6 +78,7 @@ class Side final : private net::TcpStream::Owner {
   [[nodiscard]] bool read_ended() const { return stream_.read_ended(); }
   [[nodiscard]] bool write_ended() const { return stream_.write_ended(); }
   [[nodiscard]] size_t queued() const { return stream_.queued(); }
+  [[nodiscard]] size_t unread() const { return stream_.unread(); }
   [[nodiscard]] bool secure() const { return engine_ != nullptr; }
   [[nodiscard]] tls::Engine& engine() { return *engine_; }
 

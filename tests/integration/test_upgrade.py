@@ -4,6 +4,7 @@ is carried to its end by the process that has it, up to the configured limit."""
 import os
 import pathlib
 import shutil
+import signal
 import threading
 import time
 
@@ -214,6 +215,26 @@ def test_turn_of_a_websocket_outlives_a_restart(supervised):
         assert all(row["transport"] == "ws" and row["tokens_complete"] == 1 for row in rows)
     interceptor.wait_gone(old)
     assert pair.database.misses() == []
+
+
+def test_a_request_that_waits_in_the_socket(world):
+    """A kept connection is idle, and closed while its process leaves, only when nothing waits in it:
+    a process that stood still for longer than that (SIGSTOP, no memory, no processor) finds the time
+    past and the next request unread."""
+    pair, _, interceptor = world()
+    old = interceptor.worker
+    with pair.connect(calls.HOST, timeout=60) as wire:
+        assert calls.post(wire).status == 200
+        interceptor.restart()
+        os.kill(old, signal.SIGSTOP)
+        time.sleep(4)  # idle for 3 s is when it would hang up
+        wire.send(http1.request_bytes("POST", calls.CHAT, calls.HOST, calls.chat_body()))
+        time.sleep(0.5)
+        os.kill(old, signal.SIGCONT)
+        assert http1.read_response(wire, "POST").status == 200
+        assert alive(old), "it is the old one that has the connection"
+    interceptor.wait_gone(old)
+    assert len(pair.rows(2)) == 2 and pair.database.misses() == []
 
 
 def test_http2_at_the_drain_limit(make_pair, authority):
