@@ -283,10 +283,17 @@ CREATE INDEX misses_call ON misses(call_id) WHERE call_id IS NOT NULL;
 CREATE INDEX requests_call ON requests(call_id) WHERE call_id IS NOT NULL;
 )sql";
 
+// Whoever asked for one provider got this index, and with it every row of that provider, whatever
+// the period; the index by time is better for that, and a row costs a tenth less without it.
+constexpr const char* kByTimeOnly = R"sql(
+DROP INDEX IF EXISTS requests_model;
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "first tables", kTables},
     Migration{2, "price history", kPriceHistory},
     Migration{3, "named misses", kNamedMisses},
+    Migration{4, "no index by model", kByTimeOnly},
 };
 static_assert(kMigrations.back().version == kSchemaVersion);
 

@@ -13,7 +13,7 @@ struct Migration {
   const char* sql;
 };
 
-inline constexpr int64_t kSchemaVersion = 3;
+inline constexpr int64_t kSchemaVersion = 4;
 inline constexpr int64_t kApplicationId = 0x484d5472;  // "HMTr": this file is ours
 
 [[nodiscard]] std::span<const Migration> migrations();  // ordered, versions 1, 2, ...

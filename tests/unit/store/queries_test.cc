@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "interceptor/store/schema.h"
+#include "interceptor/store/where.h"
 #include "tests/unit/store/fixture.h"
 
 using namespace hm;
@@ -330,4 +331,41 @@ TEST_CASE("a query never writes") {
   const auto before = std::filesystem::last_write_time(bench.options.database);
   bench.queries().totals({}).value();
   CHECK(std::filesystem::last_write_time(bench.options.database) == before);
+}
+
+// Nothing but the rows of the period is read, and nothing is sorted: a short period of a long
+// history is answered at once, whatever else is asked for.
+TEST_CASE("a filter is answered from the index of times") {
+  Bench bench;
+  fill(bench);
+  SQLite::Database db(bench.options.database.string(), SQLite::OPEN_READONLY);
+  Filter filter;
+  filter.since_us = kNoon;
+  const auto plan = [&](const std::string& order) {
+    const Where where(filter);
+    SQLite::Statement row(db, std::string("EXPLAIN QUERY PLAN SELECT r.provider") + kFrom +
+                                  where.sql() + order);
+    where.bind(row);
+    std::string text;
+    while (row.executeStep()) text += row.getColumn(3).getString() + "\n";
+    return text;
+  };
+  const auto check = [&](const char* index) {
+    for (const char* order : {"", " ORDER BY r.requested_at DESC"}) {
+      const std::string text = plan(order);
+      INFO(text);
+      CHECK(text.find(index) != std::string::npos);
+      CHECK(text.find("requested_at>") != std::string::npos);
+      CHECK(text.find("TEMP B-TREE") == std::string::npos);
+    }
+  };
+  check("requests_requested_at");
+  filter.provider = "anthropic";
+  check("requests_requested_at");
+  filter.model = "claude-sonnet-5";
+  check("requests_requested_at");
+  filter.provider.clear();
+  check("requests_requested_at");
+  filter.project = "alpha";
+  check("requests_project");
 }
