@@ -25,7 +25,6 @@ import faults  # noqa: E402
 import load as loads  # noqa: E402
 import memory  # noqa: E402
 import origin as origins  # noqa: E402
-import pair as pairs  # noqa: E402
 import reckoning  # noqa: E402
 import routes  # noqa: E402
 import service  # noqa: E402
@@ -256,7 +255,7 @@ def main():
         rig = Rig(folder, options.seed, options.inside)
         chaos = faults.Faults(rig, options.seed)
         rig.start()
-        rig.load.start(short=5, stream=4, slow=1, raw=2)
+        rig.load.start({"short": 4, "stream": 3, "kept": 3, "slow reader": 1, "raw": 2})
         chaos.run(count, *((0.2, 0.8) if options.short else (0.4, 1.6)))
         rig.stage = "end of the load"
         rig.load.stop()

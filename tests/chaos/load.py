@@ -1,10 +1,12 @@
-"""The load: short calls, streams, slow readers and raw tunnels, each on a connection of its own,
-each written down with its times, its local port and how it ended."""
+"""The load: short calls, streams, slow readers and raw tunnels, each on a connection of its own, and
+rows of calls on connections that are kept, as SDKs do it. Each call is written down with its times,
+its connection and how it ended."""
 
 import contextlib
 import dataclasses
 import json
 import random
+import select
 import socket
 import ssl
 import threading
@@ -20,14 +22,20 @@ RESET_HOST = "api.x.ai"          # whose origin resets in "origin resets" faults
 RAW_HOST = "echo.test"
 PROVIDER_ROOT = "Simulated provider root"
 PATIENCE_S = 60
+# Shorter than a process that leaves keeps an idle connection (3 s), also when the edge stood still
+# for as long as a fault makes it (2 s): nobody can say the next word just when the other hangs up.
+LONGEST_PAUSE_S = 0.5
 
 
 @dataclasses.dataclass
 class Call:
     number: int
-    kind: str            # short, stream, slow reader, dns, reset; raw: no provider's host
+    kind: str            # short, stream, kept, slow reader, dns, reset; raw: no provider's host
     host: str
-    began: float = 0.0   # monotonic; wall time beside it
+    connection: int = 0      # the number of its connection's first call
+    opened: float = 0.0      # the connection; monotonic, wall time beside it
+    opened_wall: float = 0.0
+    began: float = 0.0       # the call
     began_wall: float = 0.0
     ended: float = 0.0
     port: int = 0
@@ -79,9 +87,9 @@ class Load:
         self._stop = threading.Event()
 
     # --- workers -----------------------------------------------------------------------------
-    def start(self, short, stream, slow, raw):
-        for kind, count in (("short", short), ("stream", stream), ("slow reader", slow),
-                            ("raw", raw)):
+    def start(self, workers):
+        """Of each kind of calls, how many at once."""
+        for kind, count in workers.items():
             for at in range(count):
                 chance = random.Random(f"{self._seed} {kind} {at}")
                 thread = threading.Thread(target=self._work, args=(kind, chance), daemon=True)
@@ -109,11 +117,8 @@ class Load:
             thread.join(2 * PATIENCE_S)
 
     def one(self, kind, host, chance):
-        with self._lock:
-            self._number += 1
-            call = Call(self._number, kind, host)
-            self.calls.append(call)
-        call.began, call.began_wall = time.monotonic(), time.time()
+        """A connection, with its call or its calls."""
+        call = self._begin(kind, host)
         wire = None
         try:
             sock = socket.create_connection(("127.0.0.1", self._edge_port), timeout=PATIENCE_S)
@@ -124,17 +129,53 @@ class Load:
             if kind == "raw":
                 self._echo(wire, call, chance)
             else:
+                self._secure(wire, call)
                 self._ask(wire, call, chance)
+                for _ in range(chance.randint(0, 12) if kind == "kept" else 0):
+                    self._end(call, wire)
+                    pause = chance.uniform(0, LONGEST_PAUSE_S)
+                    if self._stop.is_set() or self._hung_up(wire, pause):
+                        return
+                    call = self._begin(kind, host, call)
+                    self._ask(wire, call, chance)
+                with contextlib.suppress(OSError):  # it has its answer
+                    wire.half_close()
         except (OSError, ssl.SSLError, wires.EndOfStream, ValueError, Broken) as error:
             call.error = f"{type(error).__name__}: {error.args[0] if error.args else ''}"
         finally:
-            call.ended = time.monotonic()
+            self._end(call, wire)
             if wire is not None:
-                call.answered = wire.raw_total if call.stage not in ("connect", "proxy") else 0
                 wire.close()
         if call.error:
             self._log("call broke", **dataclasses.asdict(call))
+
+    def _begin(self, kind, host, before=None):
+        """before: the call before on the same connection."""
+        with self._lock:
+            self._number += 1
+            call = Call(self._number, kind, host, began=time.monotonic(), began_wall=time.time())
+            if before:
+                call.connection, call.port, call.ours = before.connection, before.port, before.ours
+                call.status = before.status
+                call.opened, call.opened_wall = before.opened, before.opened_wall
+            else:
+                call.connection, call.opened, call.opened_wall = (call.number, call.began,
+                                                                  call.began_wall)
+            self.calls.append(call)
         return call
+
+    @staticmethod
+    def _end(call, wire):
+        if call.ended:
+            return
+        call.ended = time.monotonic()
+        if wire is not None and call.stage not in ("connect", "proxy"):
+            call.answered = wire.raw_total
+
+    @staticmethod
+    def _hung_up(wire, pause):
+        """A client that keeps a connection looks whether it is still there before it asks again."""
+        return bool(select.select([wire.sock], [], [], pause)[0])
 
     # --- one call ----------------------------------------------------------------------------
     @staticmethod
@@ -147,15 +188,19 @@ class Load:
         if call.status != 200:
             raise Broken(f"proxy said {call.status}")
 
-    def _ask(self, wire, call, chance):
+    def _secure(self, wire, call):
         call.stage = "tls"
         wire.start_tls(self._context, server_hostname=call.host)
         call.ours = wire.issuer() != PROVIDER_ROOT
+
+    @staticmethod
+    def _ask(wire, call, chance):
         body = {"model": f"{origins.PREFIX}{call.number}", "fill": 20,
                 "messages": [{"role": "user", "content": "?"}]}
         if call.kind == "slow reader":
             body["fill"] = chance.randint(300_000, 3_000_000)
-        if call.kind == "stream":
+        streamed = call.kind == "stream" or (call.kind == "kept" and chance.random() < 0.3)
+        if streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True},
                      "events": chance.randint(3, 40), "pace": chance.uniform(0.0, 0.1)}
         call.stage = "request"
@@ -169,12 +214,10 @@ class Load:
         call.stage = "answer"
         if answer.status != 200 or f'"chatcmpl-{call.number}"'.encode() not in answer.body:
             raise Broken(f"wrong answer: {answer.first_line}")
-        if call.kind == "stream":
+        if streamed:
             words = answer.body.count(b'"content"')
             if words != body["events"] or not answer.body.endswith(b"data: [DONE]\n\n"):
                 raise Broken(f"{words} events of {body['events']}")
-        with contextlib.suppress(OSError):  # it has its answer
-            wire.half_close()
 
     @staticmethod
     def _echo(wire, call, chance):

@@ -1,8 +1,9 @@
 """The reckoning: every call against the rows and misses of the database, one by one.
 
-A call of the load is one connection with one request. It must have exactly one entry, a row or a
-miss, unless it was inside a process that was killed before its request reached the provider: then
-there was nothing to meter, and at most one entry. No entry may be without a call."""
+A call of the load must have exactly one entry, a row or a miss, unless it was inside a process that
+was killed before its request reached the provider: then there was nothing to meter, and at most one
+entry. Calls one after the other on a connection that went raw look like one from outside: that
+connection has one miss, which stands for all of them. No entry may be without a call."""
 
 import collections
 import datetime
@@ -24,6 +25,12 @@ class Reckoning:
         self.strangers = []  # rows and misses that belong to no call
         self.row_count, self.miss_count = len(rows), sum(miss["count"] for miss in misses)
         known = {call.number for call in self.calls}
+        self.connections = collections.defaultdict(list)
+        for call in self.calls:
+            self.connections[call.connection].append(call)
+        # Its connection's first call has the entry.
+        self.covered = {call.number for call in self.calls
+                        if not call.ours and call.number != call.connection}
         for row in rows:
             number = self._number(row)
             if number in known:
@@ -42,19 +49,29 @@ class Reckoning:
 
     def _match(self, misses):
         by_port = collections.defaultdict(list)
-        for call in self.calls:
-            by_port[call.host, call.port].append(call)
+        for calls in self.connections.values():
+            by_port[calls[0].host, calls[0].port].append(calls)
         for miss in misses:
             at = datetime.datetime.fromisoformat(miss["at"].replace("Z", "+00:00")).timestamp()
-            fitting = [call for call in by_port[miss["host"], miss["client_port"]]
-                       if call.began_wall - SLACK_S <= at
-                       <= call.began_wall + call.ended - call.began + SLACK_S]
-            if miss["count"] == 1 and fitting:
-                call = min(fitting, key=lambda call: abs(call.began_wall - at))
-                self.misses[call.number].append(miss["reason"])
+            # What a dead interceptor had under way is known by the name of its connection.
+            port = miss["client_port"] or self._routes.port_of(miss["call_id"])
+            fitting = [calls for calls in by_port[miss["host"], port]
+                       if calls[0].opened_wall - SLACK_S <= at
+                       <= calls[-1].began_wall + calls[-1].ended - calls[-1].began + SLACK_S]
+            if fitting:
+                calls = min(fitting, key=lambda calls: abs(calls[0].opened_wall - at))
+                for _ in range(miss["count"]):
+                    self.misses[self._meant(calls).number].append(miss["reason"])
             else:
-                self.strangers.append(("miss", miss["at"], miss["host"], miss["reason"],
-                                       miss["client_port"], miss["count"]))
+                self.strangers.append(("miss", miss["at"], miss["host"], miss["reason"], port,
+                                       miss["count"]))
+
+    def _meant(self, calls):
+        """Of a connection's calls the one that a miss is about: one that has no entry; all have one:
+        the last, which has two then."""
+        without = [call for call in calls
+                   if call.number not in self.covered and self.entries(call) == 0]
+        return without[0] if without else calls[-1]
 
     # --- what a kill excuses -----------------------------------------------------------------
     def inside(self, call):
@@ -63,14 +80,14 @@ class Reckoning:
         which the edge carried it, and its first byte had come back that way. (Without one the edge
         must carry it on elsewhere, and one that it did carry on is not lost.)"""
         for at, service, _, carried in self._kills:
-            if not call.began <= at <= call.ended or (call.error and call.ended > at + NOTICED_S):
+            if not call.opened <= at <= call.ended or (call.error and call.ended > at + NOTICED_S):
                 continue
             if service == "edge":
                 if call.port in carried:
                     return True
                 continue
             last = call.began_wall + call.ended - call.began
-            through = self._routes.through(call.port, call.began_wall, last)
+            through = self._routes.through(call.port, call.opened_wall, last)
             if call.answered > 0 and through in carried:
                 return True
         return False
@@ -90,19 +107,24 @@ class Reckoning:
         everything = self.calls + self.raw
         failed = [call for call in everything if call.error and not call.failed_as_asked]
         unexcused = [call for call in failed if not self.inside(call)]
-        broken = [call for call in self.calls if call.error and self.inside(call)]
+        counted = [call for call in self.calls if call.number not in self.covered]
+        broken = [call for call in counted if call.error and self.inside(call)]
         empty = [call for call in broken if call.number not in self.reached
                  and self.entries(call) == 0]
-        silent, twice, just_ended = [], [], []
-        for call in self.calls:
-            if self.entries(call) > 1:
-                twice.append(call)
-            elif self.entries(call) == 0 and call not in empty:
+        silent, just_ended = [], []
+        twice = [call for call in self.calls
+                 if self.entries(call) > (0 if call.number in self.covered else 1)]
+        for call in counted:
+            if self.entries(call) == 0 and call not in empty:
                 (just_ended if self.just_ended(call) else silent).append(call)
-        expected = len(self.calls) - len(empty) - len(just_ended)
+        expected = len(counted) - len(empty) - len(just_ended)
         figures = {
             "calls made": len(everything),
             "  to metered hosts": len(self.calls),
+            "  on kept connections, after the first call":
+                sum(call.number != call.connection for call in self.calls),
+            "  on kept connections past the meter: counted with the first":
+                len(self.covered),
             "  raw tunnels to other hosts": len(self.raw),
             "calls failed, not in flight inside a killed process": len(unexcused),
             "calls broken in flight by kill -9": len(failed) - len(unexcused),
@@ -126,11 +148,11 @@ class Reckoning:
         return figures, problems
 
     def _told(self, call):
-        way = "\n".join(self._routes.told(call.port, call.began_wall,
+        way = "\n".join(self._routes.told(call.port, call.opened_wall,
                                           call.began_wall + call.ended - call.began))
         near = [f"{at - call.began:+.2f}s {service}" for at, service, *_ in self._kills
                 if call.began - 5 < at < call.ended + 5]
-        return (f"call {call.number} {call.kind} {call.host} port {call.port} "
+        return (f"call {call.number} of {call.connection} {call.kind} {call.host} port {call.port} "
                 f"{call.ended - call.began:.2f}s stage={call.stage} ours={call.ours} "
                 f"reached={self.reached.get(call.number, 0)} rows={self.rows[call.number]} "
                 f"misses={self.misses[call.number]} error={call.error!r} kills={near}\n{way}".rstrip())

@@ -12,6 +12,7 @@ def wall(text):
 class Routes:
     def __init__(self, log):
         self._ways = collections.defaultdict(list)  # client's port: (time, way, our port, call)
+        self._ports = {}                            # call: client's port
         self._rescued = set()                       # calls that were taken from a dead interceptor
         with open(log, errors="replace") as lines:
             for line in lines:
@@ -24,6 +25,7 @@ class Routes:
                 if event["event"] == "edge.call.routed":
                     self._ways[event["client_port"]].append(
                         (wall(event["at"]), event["way"], event["through"], event["call"]))
+                    self._ports[event["call"]] = event["client_port"]
                 elif event["event"] == "edge.call.rescued":
                     self._rescued.add(event["call"])
 
@@ -34,6 +36,10 @@ class Routes:
             if begun <= at <= ended:
                 return through if way == "metered" and call not in self._rescued else None
         return None
+
+    def port_of(self, call):
+        """The client's port of a connection of this name; None: nobody knows."""
+        return self._ports.get(call)
 
     def told(self, port, begun, ended):
         """What the log says of this client's call, for people."""
