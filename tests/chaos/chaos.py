@@ -255,7 +255,7 @@ def main():
         rig = Rig(folder, options.seed, options.inside)
         chaos = faults.Faults(rig, options.seed)
         rig.start()
-        rig.load.start({"short": 4, "stream": 3, "kept": 3, "slow reader": 1, "raw": 2})
+        rig.load.start({"short": 4, "stream": 3, "kept": 2, "h2": 2, "slow reader": 1, "raw": 2})
         chaos.run(count, *((0.2, 0.8) if options.short else (0.4, 1.6)))
         rig.stage = "end of the load"
         rig.load.stop()

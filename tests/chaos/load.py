@@ -1,6 +1,6 @@
-"""The load: short calls, streams, slow readers and raw tunnels, each on a connection of its own, and
-rows of calls on connections that are kept, as SDKs do it. Each call is written down with its times,
-its connection and how it ended."""
+"""The load: short calls, streams, slow readers and raw tunnels, each on a connection of its own; rows
+of calls on connections that are kept, as SDKs do it, and calls at the same time on one of HTTP/2.
+Each call is written down with its times, its connection and how it ended."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,10 @@ import ssl
 import threading
 import time
 
+import h2.exceptions
+
 import http1
+import multiplexed
 import origin as origins
 import wire as wires
 
@@ -21,6 +24,7 @@ DNS_HOST = "api.anthropic.com"   # whose name service fails in "dns" faults
 RESET_HOST = "api.x.ai"          # whose origin resets in "origin resets" faults
 RAW_HOST = "echo.test"
 PROVIDER_ROOT = "Simulated provider root"
+PATH = "/v1/chat/completions"
 PATIENCE_S = 60
 # Shorter than a process that leaves keeps an idle connection (3 s), also when the edge stood still
 # for as long as a fault makes it (2 s): nobody can say the next word just when the other hangs up.
@@ -30,7 +34,7 @@ LONGEST_PAUSE_S = 0.5
 @dataclasses.dataclass
 class Call:
     number: int
-    kind: str            # short, stream, kept, slow reader, dns, reset; raw: no provider's host
+    kind: str            # short, stream, kept, h2, slow reader, dns, reset; raw: no provider's host
     host: str
     connection: int = 0      # the number of its connection's first call
     opened: float = 0.0      # the connection; monotonic, wall time beside it
@@ -79,7 +83,7 @@ class Load:
         """bundle: trusts our CA and the provider's, so that both ways work."""
         self.calls = []
         self._edge_port, self._log = edge_port, log
-        self._context = wires.client_context(bundle, ["http/1.1"])
+        self._contexts = {alpn: wires.client_context(bundle, [alpn]) for alpn in ("http/1.1", "h2")}
         self._seed = seed
         self._lock = threading.Lock()
         self._number = 0
@@ -118,36 +122,32 @@ class Load:
 
     def one(self, kind, host, chance):
         """A connection, with its call or its calls."""
-        call = self._begin(kind, host)
+        calls = [self._begin(kind, host)]
         wire = None
         try:
             sock = socket.create_connection(("127.0.0.1", self._edge_port), timeout=PATIENCE_S)
-            call.port = sock.getsockname()[1]
+            calls[0].port = sock.getsockname()[1]
             wire = CountingWire(sock, timeout=PATIENCE_S)
-            self._tunnel(wire, call)
+            self._tunnel(wire, calls[0])
             wire.raw_total = 0
             if kind == "raw":
-                self._echo(wire, call, chance)
+                self._echo(wire, calls[0], chance)
             else:
-                self._secure(wire, call)
-                self._ask(wire, call, chance)
-                for _ in range(chance.randint(0, 12) if kind == "kept" else 0):
-                    self._end(call, wire)
-                    pause = chance.uniform(0, LONGEST_PAUSE_S)
-                    if self._stop.is_set() or self._hung_up(wire, pause):
-                        return
-                    call = self._begin(kind, host, call)
-                    self._ask(wire, call, chance)
-                with contextlib.suppress(OSError):  # it has its answer
-                    wire.half_close()
-        except (OSError, ssl.SSLError, wires.EndOfStream, ValueError, Broken) as error:
-            call.error = f"{type(error).__name__}: {error.args[0] if error.args else ''}"
+                self._secure(wire, calls[0])
+                (self._multiplex if kind == "h2" else self._ask_in_turn)(wire, calls, chance)
+        except (OSError, ssl.SSLError, wires.EndOfStream, ValueError, Broken,
+                h2.exceptions.ProtocolError) as error:
+            for call in calls:
+                if not call.ended:
+                    call.error = f"{type(error).__name__}: {error.args[0] if error.args else ''}"
         finally:
-            self._end(call, wire)
+            for call in calls:
+                self._end(call, wire)
             if wire is not None:
                 wire.close()
-        if call.error:
-            self._log("call broke", **dataclasses.asdict(call))
+        for call in calls:
+            if call.error:
+                self._log("call broke", **dataclasses.asdict(call))
 
     def _begin(self, kind, host, before=None):
         """before: the call before on the same connection."""
@@ -190,34 +190,75 @@ class Load:
 
     def _secure(self, wire, call):
         call.stage = "tls"
-        wire.start_tls(self._context, server_hostname=call.host)
+        wire.start_tls(self._contexts["h2" if call.kind == "h2" else "http/1.1"],
+                       server_hostname=call.host)
         call.ours = wire.issuer() != PROVIDER_ROOT
 
+    def _ask_in_turn(self, wire, calls, chance):
+        """The first call; with a kept connection some more, with pauses."""
+        self._ask(wire, calls[0], chance)
+        for _ in range(chance.randint(0, 12) if calls[0].kind == "kept" else 0):
+            self._end(calls[-1], wire)
+            if self._stop.is_set() or self._hung_up(wire, chance.uniform(0, LONGEST_PAUSE_S)):
+                return
+            calls.append(self._begin(calls[0].kind, calls[0].host, calls[0]))
+            self._ask(wire, calls[-1], chance)
+        with contextlib.suppress(OSError):  # it has its answer
+            wire.half_close()
+
+    def _multiplex(self, wire, calls, chance):
+        """Some calls at once, and some more when these are over."""
+        client = multiplexed.Client(wire, calls[0].host)
+        for wave in range(chance.randint(1, 3)):
+            under_way = {}  # stream: (call, what it asked)
+            for at in range(chance.randint(1, 4)):
+                if wave or at:
+                    calls.append(self._begin(calls[0].kind, calls[0].host, calls[0]))
+                asked = self._question(calls[-1], chance)
+                calls[-1].stage = "request"
+                under_way[client.ask(PATH, json.dumps(asked).encode())] = (calls[-1], asked)
+            client.flush()
+            while client.open:
+                for stream in client.read():
+                    call, asked = under_way[stream]
+                    call.stage = "answer"
+                    self._check(call, asked, client.statuses[stream], client.bodies[stream])
+                    self._end(call, wire)
+            if self._stop.is_set() or not client.stays(chance.uniform(0, LONGEST_PAUSE_S)):
+                return
+
     @staticmethod
-    def _ask(wire, call, chance):
-        body = {"model": f"{origins.PREFIX}{call.number}", "fill": 20,
-                "messages": [{"role": "user", "content": "?"}]}
+    def _question(call, chance):
+        asked = {"model": f"{origins.PREFIX}{call.number}", "fill": 20,
+                 "messages": [{"role": "user", "content": "?"}]}
         if call.kind == "slow reader":
-            body["fill"] = chance.randint(300_000, 3_000_000)
-        streamed = call.kind == "stream" or (call.kind == "kept" and chance.random() < 0.3)
-        if streamed:
-            body |= {"stream": True, "stream_options": {"include_usage": True},
-                     "events": chance.randint(3, 40), "pace": chance.uniform(0.0, 0.1)}
+            asked["fill"] = chance.randint(300_000, 3_000_000)
+        if call.kind == "stream" or (call.kind in ("kept", "h2") and chance.random() < 0.3):
+            asked |= {"stream": True, "stream_options": {"include_usage": True},
+                      "events": chance.randint(3, 40 if call.kind == "stream" else 12),
+                      "pace": chance.uniform(0.0, 0.1)}
+        return asked
+
+    def _ask(self, wire, call, chance):
+        asked = self._question(call, chance)
         call.stage = "request"
-        wire.send(http1.request_bytes("POST", "/v1/chat/completions", call.host,
-                                      json.dumps(body).encode(),
+        wire.send(http1.request_bytes("POST", PATH, call.host, json.dumps(asked).encode(),
                                       [("Content-Type", "application/json"),
                                        ("Authorization", "Bearer chaos")]))
         if call.kind == "slow reader":
             time.sleep(chance.uniform(0.2, 2.0))
         answer = http1.read_response(wire, "POST")
         call.stage = "answer"
-        if answer.status != 200 or f'"chatcmpl-{call.number}"'.encode() not in answer.body:
-            raise Broken(f"wrong answer: {answer.first_line}")
-        if streamed:
-            words = answer.body.count(b'"content"')
-            if words != body["events"] or not answer.body.endswith(b"data: [DONE]\n\n"):
-                raise Broken(f"{words} events of {body['events']}")
+        self._check(call, asked, answer.status, answer.body)
+
+    @staticmethod
+    def _check(call, asked, status, body):
+        if status != 200 or f'"chatcmpl-{call.number}"'.encode() not in body:
+            raise Broken(f"wrong answer: {status}")
+        if "stream" in asked:
+            words = body.count(b'"content"')
+            if words != asked["events"] or not body.endswith(b"data: [DONE]\n\n"):
+                raise Broken(f"{words} events of {asked['events']}")
 
     @staticmethod
     def _echo(wire, call, chance):

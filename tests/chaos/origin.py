@@ -14,6 +14,7 @@ import time
 
 import certificates
 import http1
+import multiplexed
 import wire as wires
 
 PREFIX = "chaos-"
@@ -32,6 +33,22 @@ def chunk(number, text, more=None):
     return b"data: " + json.dumps(value | (more or {})).encode() + b"\n\n"
 
 
+def whole(number, asked):
+    """The body of an answer that is no stream."""
+    return json.dumps({"id": f"chatcmpl-{number}", "object": "chat.completion", "model": MODEL,
+                       "created": 1790000000, "usage": usage(number),
+                       "choices": [{"index": 0, "finish_reason": "stop", "message":
+                                    {"role": "assistant", "content": asked["fill"] * "x"}}]}).encode()
+
+
+def events(number, asked):
+    """The events of a stream, each when it is due."""
+    for at in range(asked["events"]):
+        yield chunk(number, f"{at} ")
+        time.sleep(asked["pace"])
+    yield chunk(number, "", {"choices": [], "usage": usage(number)}) + b"data: [DONE]\n\n"
+
+
 class Provider:
     """TLS. `reached` holds the number of every call whose request came in whole, `finished` of
     those whose answer was sent whole. With `resetting` connections are reset at a stage that
@@ -42,7 +59,7 @@ class Provider:
     def __init__(self, folder):
         self.authority = certificates.Authority(folder)
         self._context = wires.server_context(
-            *self.authority.leaf(certificates.PROVIDER_HOSTS, name="chaos"), ["http/1.1"])
+            *self.authority.leaf(certificates.PROVIDER_HOSTS, name="chaos"), ["h2", "http/1.1"])
         self.reached, self.finished = {}, set()
         self._lock = threading.Lock()
         self._turn = 0
@@ -70,11 +87,10 @@ class Provider:
                 wire.recv()
                 return self._reset(wire)
             wire.start_tls(self._context, server_side=True)
+            if wire.alpn == "h2":
+                return multiplexed.Server(wire, self._answer_stream).serve()
             while (request := http1.read_request(wire)) is not None:
-                asked = json.loads(request.body)
-                number = int(asked["model"].removeprefix(PREFIX))
-                with self._lock:
-                    self.reached[number] = self.reached.get(number, 0) + 1
+                number, asked = self._asked(request.body)
                 if reset_at == "request":
                     return self._reset(wire)
                 self._answer(wire, number, asked, reset_at)
@@ -90,13 +106,16 @@ class Provider:
         wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wire.sock.close()
 
+    def _asked(self, body):
+        asked = json.loads(body)
+        number = int(asked["model"].removeprefix(PREFIX))
+        with self._lock:
+            self.reached[number] = self.reached.get(number, 0) + 1
+        return number, asked
+
     def _answer(self, wire, number, asked, reset_at):
         if not asked.get("stream"):
-            body = json.dumps({"id": f"chatcmpl-{number}", "object": "chat.completion",
-                               "model": MODEL, "created": 1790000000, "usage": usage(number),
-                               "choices": [{"index": 0, "finish_reason": "stop", "message":
-                                            {"role": "assistant", "content": asked["fill"] * "x"}
-                                            }]}).encode()
+            body = whole(number, asked)
             wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
                       + str(len(body)).encode() + b"\r\n\r\n")
             if reset_at == "answer":
@@ -105,12 +124,16 @@ class Provider:
             return wire.send(body)
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                   b"Transfer-Encoding: chunked\r\n\r\n")
-        for at in range(asked["events"]):
-            self._send_chunk(wire, chunk(number, f"{at} "))
-            time.sleep(asked["pace"])
-        self._send_chunk(wire, chunk(number, "", {"choices": [], "usage": usage(number)})
-                         + b"data: [DONE]\n\n")
+        for event in events(number, asked):
+            self._send_chunk(wire, event)
         wire.send(b"0\r\n\r\n")
+
+    def _answer_stream(self, body, send):
+        number, asked = self._asked(body)
+        for piece in events(number, asked) if asked.get("stream") else [whole(number, asked)]:
+            send(piece)
+        with self._lock:
+            self.finished.add(number)
 
     @staticmethod
     def _send_chunk(wire, data):
