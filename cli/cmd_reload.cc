@@ -22,6 +22,7 @@ struct Outcome {
   std::vector<std::string> restart;
   std::vector<std::string> faults;
   std::vector<std::string> notes;
+  std::vector<std::string> rates;  // why rates.toml was not taken up
 };
 
 void add_once(std::vector<std::string>& list, std::string_view text) {
@@ -34,6 +35,7 @@ void take(const wire::ControlFields& fields, Outcome& outcome) {
     if (key == "restart") add_once(outcome.restart, value);
     if (key == "fault") add_once(outcome.faults, value);
     if (key == "note") add_once(outcome.notes, value);
+    if (key == "rates") add_once(outcome.rates, value);
   }
 }
 
@@ -79,7 +81,10 @@ int tell(Context& context, const Outcome& outcome) {
   }
   if (!outcome.changed.empty()) err << "Taken up: " << joined(outcome.changed) << ".\n";
   if (!outcome.restart.empty())
-    err << "Needs halton-meter restart, which loses no call: " << joined(outcome.restart) << ".\n";
+    err << "Needs halton-meter restart: " << joined(outcome.restart) << ".\n";
+  // Whoever has the old address in its environment is refused there.
+  if (std::ranges::find(outcome.restart, "daemon.edge_port") != outcome.restart.end())
+    err << "Programs that run carry the old edge port and lose it with that: end them first.\n";
   for (const std::string& note : outcome.notes) err << note << ".\n";
   return outcome.faults.empty() && outcome.notes.empty() ? kFine : kNotWell;
 }
@@ -91,7 +96,13 @@ int run(Context& context, const Flags&) {
   int code = kFine;
   if (edge.empty() || interceptor.empty()) code = tell(context, outcome);
   if (interceptor.empty())
-    *context.err << "Clients that refused our CA are asked again, and rates.toml is read again.\n";
+    *context.err << "Clients that refused our CA are asked again"
+                 << (outcome.rates.empty() ? ", and rates.toml is read again.\n" : ".\n");
+  for (const std::string& fault : outcome.rates) {
+    *context.err << "halton-meter reload: " << fault << ".\nWhat to do: halton-meter pricing check "
+                 << context.home.rates().string() << "\n";
+    code = kNotWell;
+  }
   for (const auto& [name, problem] : {std::pair("edge", edge), {"interceptor", interceptor}}) {
     if (problem.empty()) continue;
     *context.err << "halton-meter reload: the " << name << " does not answer (" << problem

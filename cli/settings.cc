@@ -4,14 +4,14 @@
 
 #include "cli/client_env.h"
 #include "cli/pair_state.h"
-#include "common/config/config.h"
+#include "common/config/last_good.h"
 #include "common/wire/host_match.h"
 
 namespace hm::cli {
 
 Settings load_settings(const Context& context) {
   Settings settings;
-  config::Loaded loaded = config::load(context.home.config());
+  config::Loaded loaded = config::load_in_force(context.home.config());
   const config::Config& config = loaded.config;
   settings.warnings = std::move(loaded.warnings);
   wire::HostTable hosts;

@@ -1,5 +1,6 @@
 #include "cli/status.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/control_client.h"
@@ -133,10 +134,13 @@ std::string distrust_text(const std::string& packed) {
 }
 
 std::vector<std::string> config_warnings(const StatusFacts& facts) {
-  std::vector<std::string> texts;
-  if (facts.daemon)
-    for (const std::string& warning : facts.daemon->with_prefix("config.warning"))
-      texts.push_back(printable(warning));
+  std::vector<std::string> texts;  // both have read the same file
+  for (const auto* process : {&facts.daemon, &facts.edge}) {
+    if (!*process) continue;
+    for (const std::string& warning : (*process)->with_prefix("config.warning"))
+      if (std::string text = printable(warning); std::ranges::find(texts, text) == texts.end())
+        texts.push_back(std::move(text));
+  }
   return texts;
 }
 

@@ -1,6 +1,7 @@
 #include "common/setup/config_reload.h"
 
 #include "common/base/log.h"
+#include "common/config/last_good.h"
 #include "common/setup/process.h"
 
 namespace hm::setup {
@@ -27,9 +28,13 @@ int64_t ConfigReload::begin() {
 void ConfigReload::read() {
   busy_ = true;
   reading_ = asked_;
-  const bool started =
-      work_.start<config::Loaded>([file = file_] { return config::load(file); },
-                                  [this](config::Loaded fresh) { take(std::move(fresh)); });
+  const bool started = work_.start<config::Loaded>(
+      [file = file_] {
+        config::Loaded fresh = config::load(file);
+        if (fresh.faults.empty()) config::remember(file);
+        return fresh;
+      },
+      [this](config::Loaded fresh) { take(std::move(fresh)); });
   if (started) return;
   faults_ = {file_.string() + " cannot be read just now"};
   finish({});

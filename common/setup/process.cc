@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/base/port_holder.h"
+#include "common/config/last_good.h"
 
 namespace hm::setup {
 namespace {
@@ -83,6 +84,12 @@ Home home_of(const ProcessFlags& flags) {
 
 RunPlace place_of(const ProcessFlags& flags, const Home& home) {
   return flags.run_dir ? RunPlace::in_folder(*flags.run_dir) : RunPlace::usual(home);
+}
+
+config::Loaded config_of(const Home& home) {
+  config::Loaded loaded = config::load_in_force(home.config());
+  if (loaded.faults.empty()) config::remember(home.config());
+  return loaded;
 }
 
 net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms) {

@@ -36,6 +36,9 @@ struct ProcessFlags {
 
 [[nodiscard]] Home home_of(const ProcessFlags& flags);
 [[nodiscard]] RunPlace place_of(const ProcessFlags& flags, const Home& home);
+// What is in force from this start on; the file is remembered for a start that finds it with a
+// fault.
+[[nodiscard]] config::Loaded config_of(const Home& home);
 
 [[nodiscard]] net::DialOptions dial_options(const config::Config& config, int64_t timeout_ms);
 

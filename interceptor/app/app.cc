@@ -44,7 +44,8 @@ bool InterceptorApp::Parts::prepare() {
   options.database = home.database();
   options.spool_dir = home.spool_dir();
   pricing::UserRates rates = pricing::load_user_rates(home.rates());
-  if (!rates.problem.empty()) warn_of_config(rates.problem);
+  if (!rates.problem.empty()) log::warn("config.warning").with("text", rates.problem);
+  rates_warning = std::move(rates.problem);
   rates_card = rates.card->id();
   writer = std::make_unique<store::Writer>(options, queue, std::move(rates.card), clock);
   if (const auto started = writer->begin(); !started) {
@@ -214,11 +215,28 @@ void InterceptorApp::Parts::start_api() {
 }
 
 void InterceptorApp::Parts::open_control() {
-  facts = std::make_unique<InterceptorFacts>(InterceptorFacts{
-      version, started_us, internal_port, api_port, warnings, clock, *writer, queue, *acceptor,
-      *monitor, *trust, *silent_origins, *authority, rates_card,
-      [this] { loop.post([this] { departure.leave(); }); }, [this] { return departure.relieve(); },
-      [this] { return departure.leaving() || draining; }, [this] { read_rates(); }, reload});
+  facts = std::make_unique<InterceptorFacts>(
+      InterceptorFacts{version,
+                       started_us,
+                       internal_port,
+                       api_port,
+                       warnings,
+                       clock,
+                       *writer,
+                       queue,
+                       *acceptor,
+                       *monitor,
+                       *trust,
+                       *silent_origins,
+                       *authority,
+                       rates_card,
+                       rates_warning,
+                       reading_rates,
+                       [this] { loop.post([this] { departure.leave(); }); },
+                       [this] { return departure.relieve(); },
+                       [this] { return departure.leaving() || draining; },
+                       [this] { read_rates(); },
+                       reload});
   control = std::make_unique<net::ControlServer>(
       loop, [this](std::string_view line) { return answer_control(*facts, line); });
   // Both accept from the same sockets until here; from here on calls are ours.

@@ -53,7 +53,7 @@ struct InterceptorApp::Parts {
         version(std::move(given_version)),
         home(setup::home_of(given_flags)),
         place(setup::place_of(given_flags, home)),
-        loaded(config::load(home.config())),
+        loaded(setup::config_of(home)),
         warnings(loaded.warnings),
         dial_options(setup::dial_options(loaded.config, loaded.config.edge.connect_timeout_ms)),
         kept(inherited.kept),
@@ -97,6 +97,8 @@ struct InterceptorApp::Parts {
   net::DialOptions dial_options;
   size_t most_sessions = static_cast<size_t>(loaded.config.intercept.max_sessions);
   std::string rates_card;
+  std::string rates_warning;  // why rates.toml is not in force, and what is
+  bool reading_rates = false;
   uint16_t internal_port = 0;
   uint16_t api_port = 0;
   uint16_t edge_port = 0;  // as its asks say, else as it has written it, else as configured

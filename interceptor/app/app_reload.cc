@@ -68,11 +68,14 @@ void InterceptorApp::Parts::take_up_config(const std::vector<std::string>& chang
 // A file with a fault changes nothing: what is in force stays.
 void InterceptorApp::Parts::read_rates() {
   if (rates_work == nullptr) rates_work = std::make_unique<net::Work>(loop);
-  rates_work->start<pricing::UserRates>(
+  reading_rates = rates_work->start<pricing::UserRates>(
       [file = home.rates()] { return pricing::load_user_rates(file); },
       [this](pricing::UserRates rates) {
-        if (!rates.problem.empty()) {
-          log::warn("pricing.rates_kept").with("text", rates.problem);
+        reading_rates = false;
+        rates_warning.clear();
+        if (!rates.fault.empty()) {
+          rates_warning = rates.fault + "; the rates from before stay in force";
+          log::warn("pricing.rates_kept").with("text", rates_warning);
           return;
         }
         rates_card = rates.card->id();

@@ -74,8 +74,20 @@ std::string status_answer(const InterceptorFacts& facts) {
   }
   for (const std::string& warning : facts.warnings) status.add("config.warning", warning);
   for (const std::string& warning : facts.reload.left_open()) status.add("config.warning", warning);
+  if (!facts.rates_warning.empty()) status.add("config.warning", facts.rates_warning);
   for (const auto& [name, value] : counters::snapshot()) status.add(name, value);
   return status.text();
+}
+
+// It is over when both files have been read.
+std::string reload_result(const InterceptorFacts& facts) {
+  auto fields = facts.reload.outcome();
+  if (facts.reading_rates) {
+    fields = {{"done", "0"}};
+  } else if (!facts.rates_warning.empty()) {
+    fields.emplace_back("rates", facts.rates_warning);
+  }
+  return wire::answer_fields(fields);
 }
 
 }  // namespace
@@ -106,7 +118,7 @@ std::string answer_control(const InterceptorFacts& facts, std::string_view line)
     facts.silent_origins.forget_all();
     return wire::answer_reload(facts.reload.begin());
   }
-  if (verb == "reload-result") return wire::answer_fields(facts.reload.outcome());
+  if (verb == "reload-result") return reload_result(facts);
   return wire::ControlAnswer::error(
       "unknown request \"" + verb +
       "\"; known: ping status doctor counters log-level drain relieve rates reload reload-result");

@@ -18,8 +18,9 @@ std::expected<RateCard, std::string> with_user_rates(std::string_view toml, std:
 
 UserRates load_user_rates(const std::filesystem::path& file) {
   // The bundled card lives as long as the process; the pointer must not free it.
-  UserRates rates{{std::shared_ptr<void>(), &RateCard::bundled()}, {}};
+  UserRates rates{{std::shared_ptr<void>(), &RateCard::bundled()}, {}, {}};
   const auto refuse = [&](const std::string& why) {
+    rates.fault = why;
     rates.problem = why + "; the whole file is ignored and list prices are used";
   };
   const auto text = read_file(file, rates_toml::kMaxBytes);

@@ -13,7 +13,8 @@ namespace hm::pricing {
 
 struct UserRates {
   std::shared_ptr<const RateCard> card;  // never null
-  std::string problem;                   // why the file is not used; empty: all is well
+  std::string fault;                     // why the file cannot be used; empty: all is well
+  std::string problem;                   // the same, and what that means at a start
 };
 
 // Reads the file (blocks). A missing file is no problem; a bad one leaves the bundled card, whole.

@@ -412,7 +412,8 @@ def test_refusals_are_remembered_over_a_restart(world, provider):
     pair, _, interceptor = world()
     with pytest.raises(ssl.SSLCertVerificationError):
         pair.connect(calls.HOST, trust=provider.ca_file)
-    pairs.wait_for("the name of the client", lambda: "variable=" in
+    # Whose connection it was is found out beside it, later on a busy machine.
+    pairs.wait_for("the name of the client", lambda: "client=python" in
                    pair.interceptor_status().get("distrust.0", ""))
     before = pair.interceptor_status()["distrust.0"]
     interceptor.restart()
@@ -424,3 +425,43 @@ def test_refusals_are_remembered_over_a_restart(world, provider):
     after = pair.interceptor_status()["distrust.0"]
     assert after.split(" tunnelled=")[0] == before.split(" tunnelled=")[0]
     assert (pair.home / "ca-refusals").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_mistake_in_the_file_takes_nothing_away(make_pair, provider):
+    """Processes that are started again (crash, restart) while config.toml has a fault: the port that
+    running tools carry, the way to the providers and everything else stay as they were."""
+    with contextlib.ExitStack() as stack:
+        finders = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        names = ("edge_port", "internal_port", "api_port")
+        lines = [f"{name} = {finder.getsockname()[1]}" for name, finder in zip(names, finders)]
+    with contextlib.ExitStack() as stack:
+        pair = make_pair(connect_to=everywhere(provider.address), ca_file=provider.ca_file,
+                         config="\n".join(["[daemon]", *lines, ""]))
+        services = [stack.enter_context(Supervisor(pair, f"halton-meter-{name}"))
+                    for name in ("interceptor", "edge")]
+        pair.wait_gate("open")
+        before = {name: pair.ports()[name] for name in names}
+        assert [f"{name} = {port}" for name, port in before.items()] == lines
+        file = pair.home / "config.toml"
+        good = file.read_text()
+        made = 0
+        for bad in ("[daemon\n" + good, good.replace("edge_port = ", "edge_port = 'port '")):
+            file.write_text(bad)
+            for service in services:
+                count = service.ready_count
+                os.kill(service.worker, signal.SIGKILL)
+                service.wait_started(count + 1)
+                service.restart()
+            assert {name: pair.ports()[name] for name in names} == before
+            pair.wait_gate("open")
+            with pair.connect(calls.HOST) as wire:
+                assert calls.post(wire).status == 200
+            made += 1
+            pair.rows(made)
+            for status in (pair.edge_status(), pair.interceptor_status()):
+                assert "config.toml:" in status["config.warning"], status
+                assert "what was in force before is used" in status["config.warning"]
+        assert (pair.home / "config.toml.good").stat().st_mode & 0o777 == 0o600
+        file.unlink()  # no file is all defaults, not what was once
+        services[1].restart()
+        assert not (pair.home / "config.toml.good").exists()

@@ -56,6 +56,9 @@ TEST_CASE("warnings about the configuration are told in full, and are no illness
   CHECK(status_json(facts, report, "1").find("config_warnings") != std::string::npos);
   facts.daemon = StatusAnswer::parse("pid=11\nconfig.warning=only\n");
   CHECK(row(judge_status(facts), "configuration").state == "1 warning");
+  // The edge may have been started later, and have found a fault.
+  facts.edge = StatusAnswer::parse("pid=10\nconfig.warning=only\nconfig.warning=a fault\n");
+  CHECK(row(judge_status(facts), "configuration").state == "2 warnings");
 }
 
 TEST_CASE("a processes' absence is judged by what it means for calls") {

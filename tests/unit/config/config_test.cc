@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "common/config/last_good.h"
 #include "tests/support/temp_folder.h"
 
 namespace hm::config {
@@ -332,6 +333,38 @@ TEST_CASE("proxy addresses") {
     INFO(bad);
     CHECK_FALSE(parse_proxy(bad, address));
   }
+}
+
+TEST_CASE("a file with a fault: the last one without is in force") {
+  const TempFolder folder;
+  const auto file = folder.path() / "config.toml";
+  const auto write = [&](const char* text) { std::ofstream(file) << text; };
+  const auto port = [&] { return load_in_force(file).config.daemon.edge_port; };
+  write("[daemon\n");
+  remember(file);  // nothing to remember
+  CHECK(port() == 8081);
+  CHECK(mentions(load_in_force(file), "defaults"));
+
+  write("[daemon]\nedge_port = 9000\nunheard_of = 1\n");
+  remember(file);
+  CHECK(port() == 9000);
+  for (const char* text : {"[daemon\n", "[daemon]\nedge_port = 'x'\n"}) {
+    write(text);
+    remember(file);
+    CHECK(port() == 9000);
+    const Loaded loaded = load_in_force(file);
+    CHECK(loaded.faults.size() == 1);
+    REQUIRE(loaded.warnings.size() == 1);
+    CHECK(mentions(loaded, "config.toml:"));
+    CHECK(mentions(loaded, "halton-meter reload"));
+  }
+  write("[daemon]\nedge_port = 9001\n");
+  CHECK(port() == 9001);
+  std::filesystem::remove(file);
+  CHECK(port() == 8081);
+  remember(file);
+  write("[daemon\n");
+  CHECK(port() == 8081);
 }
 
 }  // namespace hm::config

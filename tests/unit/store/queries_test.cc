@@ -343,8 +343,8 @@ TEST_CASE("a filter is answered from the index of times") {
   filter.since_us = kNoon;
   const auto plan = [&](const std::string& order) {
     const Where where(filter);
-    SQLite::Statement row(db, std::string("EXPLAIN QUERY PLAN SELECT r.provider") + kFrom +
-                                  where.sql() + order);
+    SQLite::Statement row(
+        db, std::string("EXPLAIN QUERY PLAN SELECT r.provider") + kFrom + where.sql() + order);
     where.bind(row);
     std::string text;
     while (row.executeStep()) text += row.getColumn(3).getString() + "\n";
