@@ -34,6 +34,16 @@ int run(Context& context, const Flags& flags) {
     return kNotWell;
   }
   const Settings settings = load_settings(context);
+  // Calls through the edge take the way that they took before, or stay as they are (see `run`).
+  if (!settings.has_upstream_proxy &&
+      !earlier_proxy(context.environment, settings.known_edge_ports).url.empty()) {
+    *context.err
+        << "halton-meter env: this shell has a proxy that the edge does not use, so nothing "
+           "is exported. It is the edge's, too, when [upstream] proxy in "
+        << context.home.config().string()
+        << " names it.\nWhat to do: halton-meter run -- COMMAND\n";
+    return kNotWell;
+  }
   auto places = ensure_certificates(context, settings);
   if (!places) {
     *context.err << "halton-meter env: the certificates cannot be made: "
@@ -59,7 +69,9 @@ const Command kEnvCommand = {
     .operands = "",
     .about =
         "Prints the lines that bring the calls of a shell through the running edge. When the edge\n"
-        "does not answer it prints nothing, so a shell is never broken by it.\n",
+        "does not answer it prints nothing, so a shell is never broken by it; nor when the shell "
+        "has\n"
+        "a proxy of its own that the edge does not use.\n",
     .example = "  eval \"$(halton-meter env)\"\n  halton-meter env --shell fish | source\n",
     .flags = kFlags,
     .parsing = Command::Parsing::own,

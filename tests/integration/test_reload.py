@@ -138,6 +138,40 @@ def test_how_much_of_a_body_is_read(make_pair, authority):
         assert sorted(row["tokens_complete"] for row in pair.rows(2)) == [0, 1]
 
 
+def test_a_fault_in_the_rates(make_pair):
+    """The rates from before stay, and reload and status say so until it is mended."""
+    pair = make_pair()
+    start(pair)
+    file = pair.home / "rates.toml"
+    file.write_text("[[rate]\n")
+    told = reload(pair, "rates.toml:1:", "the rates from before stay in force", "pricing check",
+                  code=1)
+    assert "is read again" not in told
+    assert "rates.toml:1:" in warnings(pair, "daemon")
+    assert "rates from before stay" in pair.command("status").stdout
+    file.unlink()
+    reload(pair, "rates.toml is read again")
+    assert warnings(pair, "daemon") == ""
+
+
+def test_env_takes_no_proxy_away(make_pair):
+    """A shell whose proxy the edge does not use keeps it: past it the providers may be out of reach."""
+    pair = make_pair()
+    start(pair)
+    (pair.home / "effective-ports.json").symlink_to(pair.run_dir / "effective-ports.json")
+    proxied = {"HTTPS_PROXY": "http://proxy.corp.test:3128"}
+    told = pair.command("env", "--shell", "sh", environment=proxied)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "a proxy that the edge does not use" in told.stderr and "What to do: " in told.stderr
+    ours = {"HTTPS_PROXY": f"http://127.0.0.1:{pair.edge_port}"}
+    for environment in ({}, ours):
+        told = pair.command("env", "--shell", "sh", environment=environment)
+        assert told.returncode == 0 and f"127.0.0.1:{pair.edge_port}" in told.stdout
+    (pair.home / "config.toml").write_text('[upstream]\nproxy = "http://proxy.corp.test:3128"\n')
+    told = pair.command("env", "--shell", "sh", environment=proxied)
+    assert told.returncode == 0 and f"127.0.0.1:{pair.edge_port}" in told.stdout
+
+
 def test_without_running_processes(make_pair):
     pair = make_pair()
     reload(pair, "does not answer", "What to do: halton-meter start", code=1)
