@@ -181,6 +181,8 @@ bool Installer::change_config(std::string_view what, std::string_view key, std::
   const auto text = read_file(context_.home.config(), 1024 * 1024);
   if (!text && text.error().code != Code::not_found) return not_taken(describe(text.error()));
   const std::string before = text.value_or(std::string());
+  if (const auto faults = config::parse(before, "config.toml").faults; !faults.empty())
+    return not_taken(faults.front() + "; mend that, then " + init_command(wishes_));
   std::string after = with_upstream(before, key, value);
   if (const std::string list = toml_list(no_proxy);
       list != "[]" && !has_upstream(before, "no_proxy"))

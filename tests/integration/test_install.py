@@ -316,6 +316,13 @@ def test_earlier_proxy_becomes_the_upstream(inside):
     """A proxy in the environment of init is the upstream proxy from then on; a shell that sets it
     is metered; a proxy that we do not know is left alone."""
     corporate = "http://user:secret@127.0.0.1:3128"
+    file = inside.files("~/.halton-meter/config.toml")
+    mended = file.read_text()
+    inside.write("~/.halton-meter/config.toml", "[daemon\n" + mended, mode=0o600)
+    told = init(inside, environment={"https_proxy": corporate})
+    assert "could not be written to config.toml (config.toml:1: " in told and "mend that" in told
+    assert file.read_text() == "[daemon\n" + mended, "a file with a fault is nobody's to add to"
+    inside.write("~/.halton-meter/config.toml", mended, mode=0o600)
     told = init(inside, "--apps", environment={"https_proxy": corporate, "NO_PROXY": ".corp"})
     assert "upstream" in told and "secret" not in told
     text = inside.files("~/.halton-meter/config.toml").read_text()
