@@ -164,7 +164,7 @@ const std::vector<Key>& keys() {
        whole_number(HM_FIELD(intercept.max_sessions), 1, 100'000)},
       {{"intercept.hello_timeout_ms", "ms", "5000", "Limit for a client's TLS ClientHello."},
        whole_number(HM_FIELD(intercept.hello_timeout_ms), 100, 60'000)},
-      {{"intercept.handshake_timeout_ms", "ms", "8000", "Limit for each of the two handshakes."},
+      {{"intercept.handshake_timeout_ms", "ms", "8000", "Limit for the handshake with an origin."},
        whole_number(HM_FIELD(intercept.handshake_timeout_ms), 100, 60'000)},
       {{"intercept.trust_memory_s", "s", "3600",
         "How long a client that refused our certificate is tunnelled."},

@@ -1,4 +1,6 @@
 // A deadline or a pulse. Destroying it stops it; destroying it inside its own callback is allowed.
+// A deadline that passed while the process stood still is told a tenth of a second later, so that
+// what came in time is read first.
 #pragma once
 
 #include <cstdint>

@@ -126,7 +126,8 @@ class Session final : private Side::Owner, private RecordSink {
   uint16_t our_port_ = 0;
   int64_t started_wall_us_ = 0;
   int64_t started_us_ = 0;
-  int64_t ready_us_ = 0;  // when the client's handshake was done
+  int64_t ready_us_ =
+      0;  // when our ServerHello went out, then when the client's handshake was done
   int64_t last_bytes_us_ = 0;
   int64_t hello_sent_us_ = 0;  // to the origin
   int64_t bytes_up_ = 0;

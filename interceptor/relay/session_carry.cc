@@ -224,7 +224,7 @@ void Session::drain(int64_t idle_us, int64_t attentive_since_us) {
   if (tap_->unread() || tap_->open_exchanges() > 0 || tap_->mid_message()) return;
   // The exchange is over for the tap when its last bytes are queued, not when they are delivered.
   if (client_.queued() > 0 || origin_.queued() > 0) return;
-  if (client_.unread() > 0) return;  // its next request
+  if (client_.has_unread()) return;  // its next request
   client_.send_close_notify();
   origin_.send_close_notify();
   apply(Event::ended);

@@ -15,6 +15,7 @@ namespace {
 // A client that hangs up this soon after the handshake, without a byte, has looked at our
 // certificate and left.
 constexpr int64_t kHangUpWindowUs = 2'000'000;
+constexpr int64_t kFinishedLimitMs = 5 * 60 * 1000;
 // An origin that has said nothing for so long, when its client would not wait longer, is silent.
 constexpr int64_t kPatienceUs = 2'000'000;
 
@@ -102,7 +103,10 @@ void Session::on_origin_handshake(tls::Engine::Handshake progress) {
       origin_.pause(net::PauseReason::handshake);
       // Paused if it sent much before its turn; its Finished has to be read now.
       client_.resume(net::PauseReason::handshake);
-      deadline_.start_once(context_.limits.handshake_timeout_ms);
+      // Behind our ServerHello nothing can be carried on another way: a client that computes, or
+      // stands in a debugger, is given the time.
+      deadline_.start_once(kFinishedLimitMs);
+      ready_us_ = context_.clock.steady_us();
       return apply(Event::origin_fit);
     }
     miss_reason_ = "leaf_failed";

@@ -78,7 +78,10 @@ class Side final : private net::TcpStream::Owner {
   [[nodiscard]] bool read_ended() const { return stream_.read_ended(); }
   [[nodiscard]] bool write_ended() const { return stream_.write_ended(); }
   [[nodiscard]] size_t queued() const { return stream_.queued(); }
-  [[nodiscard]] size_t unread() const { return stream_.unread(); }
+  // The peer has said something that the owner has not been told yet, or only half of it.
+  [[nodiscard]] bool has_unread() const {
+    return stream_.unread() > 0 || (engine_ != nullptr && engine_->has_unread());
+  }
   [[nodiscard]] bool secure() const { return engine_ != nullptr; }
   [[nodiscard]] tls::Engine& engine() { return *engine_; }
 

@@ -248,6 +248,10 @@ Result<void> Engine::answer(const Leaf& leaf, std::string_view alpn) {
   return {};
 }
 
+bool Engine::has_unread() const {
+  return !parts_->incoming.empty() || SSL_has_pending(parts_->ssl.get()) == 1;
+}
+
 Engine::Read Engine::read(MutBytes out, size_t& count) {
   Parts& parts = *parts_;
   count = 0;

@@ -72,6 +72,8 @@ class Engine {
 
   // Plaintext into `out`; `count` says how much.
   [[nodiscard]] Read read(MutBytes out, size_t& count);
+  // Ciphertext is here that has not become plaintext: a part of a record, or not read yet.
+  [[nodiscard]] bool has_unread() const;
   // Encrypts all of it into outgoing(). Only after the handshake is done.
   [[nodiscard]] Result<void> write(Bytes plaintext);
   // Half-close of our direction; reading goes on. Idempotent.
