@@ -169,7 +169,7 @@ void Call::dial() {
   }
   const auto then = [this](Result<net::TcpSocket> socket) { on_dialled(std::move(socket)); };
   // An upgrade leaves HTTP, and wants a tunnel.
-  if (!head.connect && head.header("Upgrade").empty())
+  if (!head.connect && !wire::is_upgrade(head))
     return dialer_.dial_for_request(head.host, head.port, then);
   dialer_.dial(head.host, head.port, then, dial_limit_ms());
 }

@@ -195,11 +195,12 @@ void AnswerHeadReader::next() {
   state_ = HeadState::more;
 }
 
-namespace {
-
 bool is_upgrade(const ConnectHead& head) {
-  return !head.header("Upgrade").empty();
+  const std::string_view wanted = head.header("Upgrade");
+  return !wanted.empty() && !same_name(wanted, "h2c");
 }
+
+namespace {
 
 std::string forwarded_head(const ConnectHead& head, std::string_view target,
                            std::string_view more) {
@@ -208,7 +209,9 @@ std::string forwarded_head(const ConnectHead& head, std::string_view target,
   for (size_t i = 0; i < head.fields.size(); ++i) {
     const std::string_view name = head.fields[i].name;
     if (same_name(name, "Proxy-Authorization") || same_name(name, "Proxy-Connection")) continue;
-    if (!upgrade && (same_name(name, "Connection") || same_name(name, "Keep-Alive"))) continue;
+    if (!upgrade && (same_name(name, "Connection") || same_name(name, "Keep-Alive") ||
+                     same_name(name, "Upgrade") || same_name(name, "HTTP2-Settings")))
+      continue;
     text += head.lines[i];
   }
   text += more;

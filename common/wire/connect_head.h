@@ -87,6 +87,11 @@ class AnswerHeadReader {
   int status_ = 0;
 };
 
+// Does the request want to leave HTTP (WebSocket, a tunnel of docker)? One to h2c does not: it is
+// offered with any request (curl --http2) and declined by nearly everybody, who then goes on with
+// HTTP/1.1 on this connection; a proxy may ignore it (RFC 9110 7.8).
+[[nodiscard]] bool is_upgrade(const ConnectHead& head);
+
 // The head that goes to the origin of a plain HTTP request: origin form, without
 // Proxy-Authorization and Proxy-Connection, every other line byte for byte. One exception: unless
 // the request is an upgrade, Connection becomes "close". What follows the head is tunnelled unread,

@@ -1,10 +1,12 @@
 """The edge by itself: other hosts, plain HTTP, latency, diet."""
 
+import contextlib
 import pathlib
 import re
 import socket
 import statistics
 import subprocess
+import threading
 import time
 
 import pytest
@@ -74,6 +76,32 @@ def test_plain_http_in_absolute_form(make_pair, authority):
             assert got.startswith(b"POST /a/b?c=d HTTP/1.1\r\n"), got
             assert got.endswith(b"\r\n\r\nbody") and b"X-Mine: 1\r\n" in got
             assert b"proxy-connection" not in got.lower()
+
+
+def test_an_upgrade_that_nobody_takes(make_pair):
+    """curl --http2 offers h2c with a plain request. The origin does not care, and curl goes on with the
+    connection for another host, as with any proxy: that request is the other host's."""
+    def serve(sock, name):
+        wire = wires.Wire(sock)
+        with contextlib.suppress(OSError, wires.EndOfStream), sock:
+            while (request := http1.read_request(wire)) is not None:
+                wire.send(calls.response_bytes(name.encode(), content_type="text/plain"))
+                if request.header("Connection") == "close":
+                    return
+
+    listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in "ab"}
+    for name, listener in listeners.items():
+        threading.Thread(target=wires.serve_each, daemon=True,
+                         args=(listener, lambda sock, name=name: serve(sock, name))).start()
+    pair = make_pair(connect_to={f"{name}.example.org:80": f"127.0.0.1:{one.getsockname()[1]}"
+                                 for name, one in listeners.items()})
+    pair.start_edge()
+    told = subprocess.run(["curl", "-s", "--http2", "-x", f"http://127.0.0.1:{pair.edge_port}",
+                           "http://a.example.org/", "http://b.example.org/"],
+                          capture_output=True, text=True, timeout=20)
+    for listener in listeners.values():
+        wires.stop_listening(listener)
+    assert told.stdout == "ab"
 
 
 def test_curl_through_the_edge_over_plain_http(make_pair, authority):

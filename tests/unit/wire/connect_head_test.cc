@@ -115,7 +115,11 @@ TEST_CASE("absolute form is rewritten for the origin") {
       Case{"GET http://user:secret@[::1]:81/x@y HTTP/1.1\r\n\r\n", "::1", 81,
            "GET /x@y HTTP/1.1\r\nConnection: close\r\n\r\n"},
       Case{"GET http://a/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "a", 80,
-           "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"});
+           "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+      // curl --http2: an offer that goes with any request.
+      Case{"GET http://a/ HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+           "HTTP2-Settings: AAMAAABk\r\nAccept: */*\r\n\r\n",
+           "a", 80, "GET / HTTP/1.1\r\nAccept: */*\r\nConnection: close\r\n\r\n"});
   INFO(text);
   const Outcome outcome = read(text);
   REQUIRE(outcome.state == HeadState::complete);
