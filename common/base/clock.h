@@ -25,6 +25,7 @@ class ManualClock final : public Clock {
     steady_us_ += us;
     wall_us_ += us;
   }
+  void set_wall_us(int64_t us) { wall_us_ = us; }  // as NTP does
 
  private:
   int64_t steady_us_ = 1'000'000;

@@ -132,6 +132,10 @@ void Session::take_ask(const wire::ConnectHead& head) {
     provider_ = nullptr;
     miss_reason_ = "ca_does_not_cover";
   }
+  if (provider_ != nullptr && !context_.authority.valid_at(context_.clock.wall_us())) {
+    provider_ = nullptr;
+    miss_reason_ = "ca_out_of_date";
+  }
   if (provider_ == nullptr) {
     // The edge asks for metered hosts alone: one that we do not know goes raw, and is counted.
     const bool from_edge = !head.header(wire::kClientPortHeader).empty();

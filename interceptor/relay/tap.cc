@@ -25,7 +25,12 @@ std::string_view Tap::transport_of(std::string_view alpn) {
 
 Tap::Tap(const meter::Provider& provider, const meter::ConnectionFacts& facts,
          std::string_view alpn, const Clock& clock, RecordSink& sink)
-    : facts_(facts), clock_(clock), sink_(sink), alpn_(alpn), started_at_us_(clock.wall_us()) {
+    : facts_(facts),
+      clock_(clock),
+      sink_(sink),
+      alpn_(alpn),
+      started_at_us_(clock.wall_us()),
+      started_us_(clock.steady_us()) {
   const bool http2 = alpn == kHttp2;
   if (!http2 && !alpn.empty() && !reads_as_http1(alpn)) {
     unread_ = true;
@@ -129,7 +134,7 @@ void Tap::record_unread() noexcept {
     miss.reason = meter_ != nullptr ? "observer_lost" : "observer_unread";
     miss.bytes_up = bytes_up_;
     miss.bytes_down = bytes_down_;
-    miss.duration_us = clock_.wall_us() - started_at_us_;
+    miss.duration_us = clock_.steady_us() - started_us_;
     miss.call_id = facts_.call_id;
     miss.detail = meter_ != nullptr ? std::string() : alpn_;
     sink_.push(std::move(miss));

@@ -61,6 +61,7 @@ class Tap {
   RecordSink& sink_;
   std::string alpn_;
   int64_t started_at_us_;  // wall
+  int64_t started_us_;     // steady
   int64_t bytes_up_ = 0;
   int64_t bytes_down_ = 0;
   bool unread_ = false;

@@ -18,6 +18,8 @@ int64_t number(std::string_view text) {
 
 bool TrustMemory::distrusts(const std::string& host, const std::string& shape) {
   const int64_t now = clock_.wall_us();
+  // A clock that was ahead and was set back does not make an hour into days.
+  for (Refusal& refusal : refusals_) refusal.until_us = std::min(refusal.until_us, now + keep_us_);
   std::erase_if(refusals_, [now](const Refusal& refusal) { return refusal.until_us <= now; });
   const auto found = std::ranges::find_if(refusals_, [&](const Refusal& refusal) {
     return refusal.host == host && refusal.shape == shape;

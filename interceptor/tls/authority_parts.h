@@ -18,6 +18,7 @@ struct Authority::Parts {
   bssl::UniquePtr<CRYPTO_BUFFER> der;
   bssl::UniquePtr<EVP_PKEY> key;
   std::string pem;
+  int64_t not_before_us = 0;  // wall
   int64_t not_after_us = 0;
   std::set<std::string> hosts;  // permitted, read back from the certificate; IP literals as printed
 };

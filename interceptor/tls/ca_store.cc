@@ -94,7 +94,8 @@ Result<std::unique_ptr<Authority::Parts>> assemble(bssl::UniquePtr<X509> certifi
                                                    bssl::UniquePtr<EVP_PKEY> key) {
   auto parts = std::make_unique<Authority::Parts>();
   parts->pem = to_pem(certificate.get());
-  parts->not_after_us = not_after_us(certificate.get());
+  parts->not_before_us = wall_of(X509_get0_notBefore(certificate.get()));
+  parts->not_after_us = wall_of(X509_get0_notAfter(certificate.get()));
   parts->hosts = permitted_hosts(certificate.get());
   uint8_t* der = nullptr;
   const int length = i2d_X509(certificate.get(), &der);
@@ -212,6 +213,10 @@ const std::string& Authority::certificate_pem() const {
 }
 int64_t Authority::not_after_us() const {
   return parts_->not_after_us;
+}
+
+bool Authority::valid_at(int64_t wall_us) const {
+  return parts_->not_before_us <= wall_us && wall_us <= parts_->not_after_us;
 }
 
 bool Authority::covers(const std::string& host) const {

@@ -32,6 +32,8 @@ class Authority {
 
   [[nodiscard]] const std::string& certificate_pem() const;
   [[nodiscard]] int64_t not_after_us() const;  // wall
+  // Outside of its dates nobody accepts what it signs.
+  [[nodiscard]] bool valid_at(int64_t wall_us) const;
   // May this CA sign for the host (its name constraints cover it)?
   [[nodiscard]] bool covers(const std::string& host) const;
 

@@ -70,13 +70,11 @@ bool add_extension(X509* certificate, int nid, bool critical, void* value) {
          put_extension(certificate, X509V3_EXT_i2d(nid, critical ? 1 : 0, value));
 }
 
-int64_t not_after_us(const X509* certificate) {
+int64_t wall_of(const ASN1_TIME* time) {
   const bssl::UniquePtr<ASN1_TIME> epoch(ASN1_TIME_set(nullptr, 0));
   int days = 0;
   int seconds = 0;
-  if (epoch == nullptr ||
-      ASN1_TIME_diff(&days, &seconds, epoch.get(), X509_get0_notAfter(certificate)) != 1)
-    return 0;
+  if (epoch == nullptr || ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) return 0;
   return (int64_t{days} * 86'400 + seconds) * 1'000'000;
 }
 

@@ -26,7 +26,7 @@ struct Validity {
 [[nodiscard]] bool add_extension(X509* certificate, X509* issuer, int nid, const char* value);
 [[nodiscard]] bool add_extension(X509* certificate, int nid, bool critical, void* value);
 
-[[nodiscard]] int64_t not_after_us(const X509* certificate);  // wall, 0 on failure
+[[nodiscard]] int64_t wall_of(const ASN1_TIME* time);  // microseconds, 0 on failure
 
 [[nodiscard]] std::string to_pem(X509* certificate);  // empty on failure
 [[nodiscard]] std::string to_pem(EVP_PKEY* key);      // PKCS #8, not encrypted

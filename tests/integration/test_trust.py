@@ -2,6 +2,7 @@
 
 import pathlib
 import ssl
+import subprocess
 import threading
 import time
 
@@ -33,6 +34,23 @@ def test_second_attempt_works_and_status_names_the_client(metered, provider):
     own_name = pathlib.Path("/proc/self/comm").read_text().strip()
     assert own_name in everything, "the refusing client is named by its process"
     assert told.returncode in (0, 1), text
+
+
+def test_a_ca_that_has_expired(metered, provider):
+    """Nobody would accept what it signs: calls go raw at once, none fails first, and each is counted."""
+    key, cert = metered.home / "ca/ca-key.pem", metered.home / "ca/ca-cert.pem"
+    metered.stop()
+    subprocess.run(["openssl", "x509", "-in", cert, "-signkey", key, "-days", "-1", "-out", cert],
+                   check=True, capture_output=True)
+    metered.start()
+    trust = metered.folder / "both.pem"
+    trust.write_text(cert.read_text() + provider.ca_file.read_text())
+    for _ in range(2):
+        with metered.connect(calls.HOST, trust=trust) as wire:
+            assert calls.post(wire).status == 200
+            assert wire.issuer() == "Simulated provider root"
+    pairs.wait_for("both misses", lambda: sum(
+        miss["count"] for miss in metered.misses("ca_out_of_date")) == 2, 10)
 
 
 def test_other_clients_stay_metered(metered, provider):

@@ -37,6 +37,18 @@ TEST_CASE("a refusal holds for its host and shape, for its time") {
   CHECK(memory.refusals().empty());
 }
 
+TEST_CASE("a clock that was ahead for a moment does not make it longer") {
+  ManualClock clock;
+  TrustMemory memory(clock, kHour);
+  const int64_t right = clock.wall_us();
+  clock.set_wall_us(right + 480 * kHour);
+  memory.remember(refusal("h", "a"));
+  clock.set_wall_us(right);
+  CHECK(memory.distrusts("h", "a"));
+  clock.advance_us(kHour);
+  CHECK_FALSE(memory.distrusts("h", "a"));
+}
+
 TEST_CASE("refusing again starts the time again and is one entry") {
   ManualClock clock;
   TrustMemory memory(clock, kHour);

@@ -56,6 +56,11 @@ TEST_CASE("a CA is made once and loaded afterwards") {
   const int64_t left = (*made)->not_after_us() - system_clock().wall_us();
   CHECK(left > 1820 * kDayUs);
   CHECK(left < 1826 * kDayUs);
+  const int64_t end_us = (*made)->not_after_us();
+  CHECK((*made)->valid_at(system_clock().wall_us()));
+  CHECK((*made)->valid_at(end_us));
+  CHECK_FALSE((*made)->valid_at(end_us + 1'000'000));
+  CHECK_FALSE((*made)->valid_at(end_us - 2000 * kDayUs));
 
   const auto loaded = Authority::load_or_create(folder, {"else.example.com"}, system_clock());
   REQUIRE(loaded);
