@@ -70,6 +70,33 @@ TEST_CASE("several blocks become one; a torn one loses its mark only", "[rc]") {
   CHECK(without_block("a\n# >>> halton-meter >>>\nmine\n", made_by_us) == "a\nmine\n");
 }
 
+TEST_CASE("a block without its end mark is our lines behind its begin", "[rc]") {
+  const std::string before = GENERATE(as<std::string>{}, "", "a\n", "a");
+  const std::string after = GENERATE(as<std::string>{}, "", "mine\n", "if true; then :; fi\n");
+  const RcShell shell = GENERATE(RcShell::posix, RcShell::fish);
+  const std::string line = rc_line("/h/env.sh", shell);
+  const std::string kEnd = "# <<< halton-meter <<<\n";
+  std::string torn = with_block(before, line);
+  REQUIRE(torn.ends_with(kEnd));
+  torn.resize(torn.size() - kEnd.size());
+  bool made_by_us = false;
+  const std::string undone = before == "a" && !after.empty() ? "a\n" + after : before + after;
+  CHECK(without_block(torn + after, made_by_us) == undone);
+  // A second installation mends it, also where an earlier one has put a second block behind.
+  const std::string mended = with_block(torn + after, line);
+  CHECK(mended == with_block(before, line) + after);
+  CHECK(with_block(torn + after + with_block("", line), line) == mended);
+  CHECK(without_block(torn + after + with_block("", line), made_by_us) ==
+        (before == "a" ? "a\n" + after : undone));
+}
+
+TEST_CASE("a line of ours that lost its end is still ours", "[rc]") {
+  const std::string line = rc_line("/h/env.sh", RcShell::posix);
+  bool made_by_us = false;
+  CHECK(without_block("a\n# >>> halton-meter >>>\n" + line.substr(0, line.size() - 1),
+                      made_by_us) == "a\n");
+}
+
 TEST_CASE_METHOD(CliFixture, "start files: those that are there and the login shell's", "[rc]") {
   put(folder / ".zshrc", "");
   context.environment["HOME"] = folder.string();
