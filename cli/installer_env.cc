@@ -140,7 +140,10 @@ std::vector<std::string> remove_environment(const Context& context, FileChanges&
     if (!text || !has_block(*text)) continue;
     bool made_by_us = false;
     const std::string rest = without_block(*text, made_by_us);
-    check(rc.path, made_by_us ? files.remove(rc.path) : files.write(rc.path, rest, 0644));
+    std::error_code unresolved;
+    const auto file = std::filesystem::weakly_canonical(rc.path, unresolved);  // a link stays
+    check(rc.path, made_by_us ? files.remove(unresolved ? rc.path : file)
+                              : files.write(rc.path, rest, 0644));
   }
   for (const auto& file :
        {environment_d_file(context), context.home.env_sh(), context.home.env_fish()})

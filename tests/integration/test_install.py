@@ -1,6 +1,7 @@
 """init, start, stop, restart, rescue and setup under a real systemd user manager."""
 
 import json
+import pathlib
 import signal
 import time
 
@@ -366,3 +367,18 @@ def test_setup_force_makes_a_new_ca(inside):
     assert after.strip() in bundle and before.strip() not in bundle
     assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
     wait_for("a row", lambda: rows(inside) == 1)
+
+
+def test_a_start_file_that_leads_nowhere(inside):
+    """A start file of a dotfile manager whose folder is not mounted: the link stays and the user
+    is told the line; once the folder is there it is written through, and goes again."""
+    inside.run("ln", "-s", "dotfiles/bashrc", ".bashrc", check=True)
+    told = init(inside, "--apps")
+    assert ".bashrc cannot be written" in told and "put this line into it yourself: if [ -r" in told
+    assert inside.files("~/.bashrc").readlink() == pathlib.Path("dotfiles/bashrc")
+    inside.run("mkdir", "dotfiles", check=True)
+    init(inside, "--apps")
+    assert "halton-meter" in inside.files("~/dotfiles/bashrc").read_text()
+    assert inside.meter("uninstall", "--now").returncode == 0
+    assert inside.files("~/.bashrc").readlink() == pathlib.Path("dotfiles/bashrc")
+    assert not inside.files("~/dotfiles/bashrc").exists()

@@ -145,6 +145,30 @@ TEST_CASE_METHOD(CliFixture, "a symbolic link stays one, its file changes", "[fi
   CHECK(contents(folder / ".bashrc") == "old");
 }
 
+TEST_CASE_METHOD(CliFixture, "a link to a file that is not there yet stays a link", "[files]") {
+  fs::create_directories(folder / "dotfiles");
+  fs::create_symlink("dotfiles/between", folder / ".bashrc");
+  fs::create_symlink(folder / "dotfiles" / "bashrc", folder / "dotfiles" / "between");
+  FileChanges files;
+  CHECK(*files.write(folder / ".bashrc", "new", 0644));
+  CHECK(fs::read_symlink(folder / ".bashrc") == "dotfiles/between");
+  CHECK(contents(folder / "dotfiles" / "bashrc") == "new");
+  CHECK(files.roll_back().empty());
+  CHECK_FALSE(fs::exists(folder / "dotfiles" / "bashrc"));
+  CHECK(fs::is_symlink(folder / "dotfiles" / "between"));
+}
+
+TEST_CASE_METHOD(CliFixture, "a link into a folder that is not there is left alone", "[files]") {
+  fs::create_directories(folder);
+  const fs::path target = GENERATE(as<fs::path>{}, "not-mounted/bashrc", ".bashrc");
+  fs::create_symlink(target, folder / ".bashrc");
+  FileChanges files;
+  CHECK_FALSE(files.write(folder / ".bashrc", "new", 0644));
+  CHECK(fs::read_symlink(folder / ".bashrc") == target);
+  CHECK_FALSE(files.changed());
+  CHECK_FALSE(fs::exists(folder / "not-mounted"));
+}
+
 TEST_CASE("an earlier proxy goes into config.toml, and nothing else changes there", "[config]") {
   const std::string before =
       GENERATE(as<std::string>{}, "", "[log]\nlevel = \"debug\"\n", "[log]\nlevel = \"debug\"",
