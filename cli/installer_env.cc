@@ -41,6 +41,12 @@ bool Installer::install_environment() {
   steps_.begin("environment");
   const Home& home = context_.home;
   const bool apps = wishes_.mode == InstallMode::apps;
+  // The edge may have told it somewhere else, when the unit has a drop-in. Port 0 would cut every
+  // program of the session off.
+  if (apps && places_.edge_port == 0)
+    return refuse(
+        "the edge's port is not in " + home.ports().string(),
+        "systemctl --user cat " + std::string(kEdgeUnit) + "; halton-meter logs --since 5m");
   if (apps) {
     if (!write_env_files() || !write_rc_blocks()) return false;
   } else {

@@ -225,11 +225,30 @@ TEST_CASE_METHOD(CliFixture, "units name the binaries by their absolute path", "
   CHECK(text.find("ExecStart=\"/opt/my tools/100%%/bin/halton-meter-interceptor\"") !=
         std::string::npos);
   CHECK(text.find("HALTON_METER_HOME") == std::string::npos);
-  CHECK(program_of_unit(text) == "/opt/my tools/100%%/bin/halton-meter-interceptor");
+  CHECK(program_of_unit(text) == "/opt/my tools/100%/bin/halton-meter-interceptor");
   context.environment["HALTON_METER_HOME"] = context.home.root().string();
   CHECK(unit_text(edge_unit_template(), context)
             .find("[Service]\nEnvironment=HALTON_METER_HOME=" + context.home.root().string()) !=
         std::string::npos);
+}
+
+TEST_CASE_METHOD(CliFixture, "odd letters in a unit: each kind of line has its own escapes",
+                 "[units]") {
+  const std::string odd = "/h/q$x $$ 100% \\ \" ' ;";
+  context.environment["HOME"] = folder.string();
+  context.environment["HALTON_METER_HOME"] = odd;
+  context.home = hm::Home(odd);
+  context.program_folder = odd;
+  const std::string text = unit_text(edge_unit_template(), context);
+  const std::string word = "/h/q$x $$ 100%% \\\\ \\\" ' ;";
+  CHECK(text.find("\nEnvironment=\"HALTON_METER_HOME=" + word + "\"\n") != std::string::npos);
+  CHECK(text.find("\nExecStart=\"" + word + "/halton-meter-edge\" --") != std::string::npos);
+  // Only what stands behind the program has its variables filled in.
+  CHECK(remaining_unit_text(text, odd, 8082)
+            .find(R"( --home "/h/q$$x $$$$ 100%% \\ \" ' ;" --edge-port)") != std::string::npos);
+  CHECK(program_of_unit(text) == odd + "/halton-meter-edge");
+  put(unit_file(context, "halton-meter-edge.service"), text);
+  CHECK(home_of_units(context) == odd);
 }
 
 TEST_CASE("the supervisor takes its limits from the unit files", "[supervisor]") {
