@@ -1,9 +1,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
+#include <charconv>
 #include <iostream>
-#include <sstream>
+#include <ranges>
+#include <string_view>
 #include <utility>
 
 #include "cli/child_process.h"
@@ -33,7 +34,7 @@ bool confirmed(Context& context, const Flags& flags, bool& usage) {
 }
 
 // It ends the edge when the listed programs have ended, and takes away what had to stay with it.
-void leave_a_waiter(const Context& context, const Flags& flags,
+void leave_a_waiter(const Context& context, const Flags& flags, const Removal& removal,
                     const std::vector<CarryingProcess>& listed) {
   SignalLine signals;
   ProcessPlan plan;
@@ -44,30 +45,60 @@ void leave_a_waiter(const Context& context, const Flags& flags,
   plan.words = {plan.program.string(), "uninstall", "--yes", "--when-unused", pids};
   for (const char* flag : {"purge", "include-logs"})
     if (flags.has(flag)) plan.words.push_back(std::string("--") + flag);
+  if (flags.has("purge"))
+    plan.words.push_back("--left=" + removal.signs_of_use(flags.has("include-logs")));
   plan.environment = context.environment;
   for (const char* name : {"HTTPS_PROXY", "https_proxy"}) plan.environment.erase(name);
   plan.background = true;
   static_cast<void>(start_process(plan, signals));
 }
 
-int wait_for_the_last(Removal& removal, const Flags& flags, const std::string& pids) {
+// Empty: it is no list of process ids. (1 is nobody's to wait for.)
+std::vector<pid_t> parse_pids(const std::string& text) {
+  std::vector<pid_t> pids;
+  for (const auto word : text | std::views::split(',')) {
+    const std::string_view digits(word);
+    pid_t pid = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
+    if (error != std::errc() || end != digits.data() + digits.size() || pid <= 1) return {};
+    pids.push_back(pid);
+  }
+  return pids;
+}
+
+// True: something resisted.
+bool told_what_resisted(const Context& context, const Removal& removal) {
+  if (removal.resisted().empty()) return false;
+  *context.err << "Not everything could be removed:\n";
+  for (const std::string& sentence : removal.resisted()) *context.err << "  " << sentence << "\n";
+  return true;
+}
+
+int wait_for_the_last(const Context& context, Removal& removal, const Flags& flags,
+                      const std::vector<pid_t>& pids) {
+  const bool data_too = flags.has("include-logs");
+  const auto given = flags.value("left");
+  const std::string left = given ? *given : removal.signs_of_use(data_too);
   std::vector<CarryingProcess> listed;
-  std::istringstream words(pids);
-  for (std::string word; std::getline(words, word, ',');)
-    if (auto process = process_named(static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10))))
-      listed.push_back(std::move(*process));
+  for (const pid_t pid : pids)
+    if (auto process = process_named(pid)) listed.push_back(std::move(*process));
   if (removal.stop_edge_when_unused(listed) && flags.has("purge"))
-    removal.purge(flags.has("include-logs"), false);
-  return kFine;
+    removal.purge_rest(data_too, left);
+  return told_what_resisted(context, removal) ? kNotWell : kFine;
 }
 
 int run(Context& context, const Flags& flags) {
   if (flags.has("include-logs") && !flags.has("purge"))
     return usage_error(context, "uninstall", "--include-logs goes with --purge");
-  Removal removal(context);
-  if (const auto pids = flags.value("when-unused")) return wait_for_the_last(removal, flags, *pids);
+  const auto when_unused = flags.value("when-unused");
+  const auto pids = parse_pids(when_unused.value_or(std::string()));
+  if (when_unused && pids.empty())
+    return usage_error(context, "uninstall",
+                       "--when-unused takes process ids with commas between them");
   bool usage = false;
   if (!confirmed(context, flags, usage)) return usage ? kUsage : kNotWell;
+  Removal removal(context);
+  if (when_unused) return wait_for_the_last(context, removal, flags, pids);
 
   std::vector<CarryingProcess> still;
   const auto others = home_of_units(context);
@@ -78,12 +109,8 @@ int run(Context& context, const Flags& flags) {
     still = removal.run(flags.has("now"));
   }
   if (flags.has("purge")) removal.purge(flags.has("include-logs"), !still.empty());
-  if (!still.empty()) leave_a_waiter(context, flags, still);
-  if (!removal.resisted().empty()) {
-    *context.err << "Not everything could be removed:\n";
-    for (const std::string& sentence : removal.resisted()) *context.err << "  " << sentence << "\n";
-    return kNotWell;
-  }
+  if (!still.empty()) leave_a_waiter(context, flags, removal, still);
+  if (told_what_resisted(context, removal)) return kNotWell;
   std::error_code ignored;
   *context.err << "Halton Meter is uninstalled.";
   if (!still.empty() && flags.has("purge")) {
@@ -105,6 +132,7 @@ constexpr std::array kFlags = {
     FlagSpec{"now", "", "end the edge also while running programs carry its address"},
     FlagSpec{"when-unused", "PID,...",
              "only wait until these have ended and no program carries it, then end the edge"},
+    FlagSpec{"left", "FILES", "with --when-unused --purge: only when the home is still as left"},
 };
 
 }  // namespace

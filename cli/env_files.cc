@@ -19,7 +19,8 @@ constexpr std::string_view kPosix =
 _halton_meter_env() {
   # Inside `halton-meter run` its own pair is in charge.
   [ -z "${HALTON_METER_RUN_DIR-}" ] || return 0
-  local key value rest port= pid= name= now list
+  # zsh does not understand every quoted path inside a pattern.
+  local key value rest port= pid= name= now list python=@PYTHON@
   if [ -r @PORTS@ ]; then
     while read -r key value rest; do
       case $key in
@@ -44,8 +45,8 @@ _halton_meter_env() {
       [ "${NO_PROXY-}" = @LOOPBACK@ ] && unset NO_PROXY
       [ "${no_proxy-}" = @LOOPBACK@ ] && unset no_proxy
 @UNSET@      case ${PYTHONPATH-} in
-        @PYTHON@) unset PYTHONPATH ;;
-        @PYTHON@:*) export PYTHONPATH="${PYTHONPATH#@PYTHON@:}" ;;
+        "$python") unset PYTHONPATH ;;
+        "$python":*) export PYTHONPATH="${PYTHONPATH#"$python":}" ;;
       esac
       unset NODE_USE_ENV_PROXY HALTON_METER_ENV_PORT
     fi
@@ -65,8 +66,8 @@ _halton_meter_env() {
     esac
   done
 @SET@  case ":${PYTHONPATH-}:" in
-    *:@PYTHON@:*) ;;
-    *) export PYTHONPATH=@PYTHON@"${PYTHONPATH:+:$PYTHONPATH}" ;;
+    *:"$python":*) ;;
+    *) export PYTHONPATH="$python${PYTHONPATH:+:$PYTHONPATH}" ;;
   esac
   export NODE_USE_ENV_PROXY=1 HALTON_METER_ENV_PORT="$port"
 }

@@ -14,10 +14,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path behind_links(const fs::path& file) {
+// weakly_canonical() takes a link that leads nowhere for a file that is not there.
+Result<fs::path> behind_links(const fs::path& file) {
+  constexpr int kMostLinks = 40;  // as the kernel
   std::error_code error;
-  const fs::path target = fs::weakly_canonical(file, error);
-  return error ? file : target;
+  fs::path at = file;
+  for (int links = 0; fs::is_symlink(at, error) && !fs::exists(at, error); ++links) {
+    const fs::path target = fs::read_symlink(at, error);
+    if (error || links == kMostLinks) return fail(Code::system, "file_changes.link", ELOOP);
+    at = at.parent_path() / target;  // the target alone when it is absolute
+    // What is to hold the file may be a disk that is not mounted yet.
+    if (!fs::is_directory(at.parent_path(), error))
+      return fail(Code::not_found, "file_changes.link", ENOENT);
+  }
+  const fs::path target = fs::weakly_canonical(at, error);
+  return error ? at : target;
 }
 
 }  // namespace
@@ -51,7 +62,9 @@ void FileChanges::watch_new(const fs::path& path) {
 }
 
 Result<bool> FileChanges::write(const fs::path& file, std::string_view content, mode_t mode) {
-  const fs::path target = behind_links(file);
+  const auto behind = behind_links(file);
+  if (!behind) return std::unexpected(behind.error());
+  const fs::path& target = *behind;
   struct stat info{};
   const bool there = ::stat(target.c_str(), &info) == 0;
   if (there) {

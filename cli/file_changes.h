@@ -17,8 +17,8 @@ namespace hm::cli {
 
 class FileChanges {
  public:
-  // True: something changed. Follows a symbolic link to the file (dotfiles often are one) and keeps
-  // the mode of a file that is there.
+  // True: something changed. Follows a symbolic link to the file (dotfiles often are one), also to
+  // one that is not there yet when its folder is, and keeps the mode of a file that is there.
   [[nodiscard]] Result<bool> write(const std::filesystem::path& file, std::string_view content,
                                    mode_t mode);
   [[nodiscard]] Result<bool> remove(const std::filesystem::path& file);

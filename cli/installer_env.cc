@@ -41,6 +41,12 @@ bool Installer::install_environment() {
   steps_.begin("environment");
   const Home& home = context_.home;
   const bool apps = wishes_.mode == InstallMode::apps;
+  // The edge may have told it somewhere else, when the unit has a drop-in. Port 0 would cut every
+  // program of the session off.
+  if (apps && places_.edge_port == 0)
+    return refuse(
+        "the edge's port is not in " + home.ports().string(),
+        "systemctl --user cat " + std::string(kEdgeUnit) + "; halton-meter logs --since 5m");
   if (apps) {
     if (!write_env_files() || !write_rc_blocks()) return false;
   } else {
@@ -140,7 +146,10 @@ std::vector<std::string> remove_environment(const Context& context, FileChanges&
     if (!text || !has_block(*text)) continue;
     bool made_by_us = false;
     const std::string rest = without_block(*text, made_by_us);
-    check(rc.path, made_by_us ? files.remove(rc.path) : files.write(rc.path, rest, 0644));
+    std::error_code unresolved;
+    const auto file = std::filesystem::weakly_canonical(rc.path, unresolved);  // a link stays
+    check(rc.path, made_by_us ? files.remove(unresolved ? rc.path : file)
+                              : files.write(rc.path, rest, 0644));
   }
   for (const auto& file :
        {environment_d_file(context), context.home.env_sh(), context.home.env_fish()})

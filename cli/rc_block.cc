@@ -27,20 +27,42 @@ struct Found {
   std::string_view note;  // the line behind the begin mark
 };
 
-std::optional<Found> find_block(std::string_view text, size_t from = 0) {
-  size_t at = text.find(kBegin, from);
+// The first from there on that begins a line.
+size_t find_mark(std::string_view text, std::string_view mark, size_t from) {
+  size_t at = text.find(mark, from);
   while (at != std::string_view::npos && at != 0 && text[at - 1] != '\n')
-    at = text.find(kBegin, at + 1);
+    at = text.find(mark, at + 1);
+  return at;
+}
+
+// Any version's. The user's own line may begin with "if", but does not know that variable.
+bool is_ours(std::string_view line) {
+  return line.starts_with("# Managed by halton-meter init") ||
+         (line.starts_with("if ") && line.find("HALTON_METER_ENV_PORT") != std::string_view::npos);
+}
+
+std::string_view line_at(std::string_view text, size_t at) {
+  const size_t end = text.find('\n', at);
+  return text.substr(at, end == std::string_view::npos ? end : end + 1 - at);
+}
+
+std::optional<Found> find_block(std::string_view text) {
+  const size_t at = find_mark(text, kBegin, 0);
   if (at == std::string_view::npos) return std::nullopt;
   const size_t behind = at + kBegin.size();
+  const std::string_view note = line_at(text, behind);
   // Somebody may have cut the end mark off, or the last line end.
   const std::string_view mark = kEnd.substr(0, kEnd.size() - 1);
-  const size_t end = text.find(mark, behind);
-  if (end == std::string_view::npos) return Found{at, behind, {}};
+  const size_t end = find_mark(text, mark, behind);
+  // An end behind another begin is that one's, and what is between them is the user's.
+  if (end == std::string_view::npos || find_mark(text, kBegin, behind) < end) {
+    size_t to = behind;
+    while (to < text.size() && is_ours(line_at(text, to))) to += line_at(text, to).size();
+    return Found{at, to, note};
+  }
   size_t to = end + mark.size();
   if (to < text.size() && text[to] == '\n') ++to;
-  const std::string_view inside = text.substr(behind, end - behind);
-  return Found{at, to, inside.substr(0, inside.find('\n') + 1)};
+  return Found{at, to, note};
 }
 
 std::string block(std::string_view note, std::string_view line) {

@@ -27,7 +27,7 @@ std::string remaining_unit_text(std::string_view unit_text, const fs::path& home
     const size_t end = std::min(unit_text.find('\n'), unit_text.size());
     out += unit_text.substr(0, end);
     if (unit_text.starts_with("ExecStart="))
-      out += " --home " + unit_word(home.native()) + " --edge-port " + std::to_string(port);
+      out += " --home " + unit_argument(home.native()) + " --edge-port " + std::to_string(port);
     out += '\n';
     unit_text.remove_prefix(std::min(end + 1, unit_text.size()));
   }

@@ -1,5 +1,6 @@
 #include "cli/removal.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <ranges>
 #include <set>
 #include <sstream>
+#include <system_error>
 
 #include "cli/client_env.h"
 #include "cli/env_files.h"
@@ -55,6 +57,30 @@ bool is_ours(std::string_view name) {
            return name.starts_with(known) &&
                   (name.size() == known.size() || name[known.size()] == '.');
          });
+}
+
+// What no process of an uninstalled pair writes. An edge that stays keeps its own files, Python
+// makes a folder beside the modules it loads, and the interceptor may be finishing calls: where the
+// database was kept, only an open one tells.
+bool tells_of_use(std::string_view name, bool data_too) {
+  if (name.starts_with("db.sqlite")) return data_too || name == "db.sqlite-wal";
+  return is_ours(name) && !is_data(name) && !name.starts_with("effective-ports.json") &&
+         name != "run" && name != "python" && name != "supervisor.pid" && name != "ca-refusals";
+}
+
+// Not by the time of the uninstallation: clocks are set back, and other machines' file systems have
+// their own.
+std::set<std::string> found_signs(const fs::path& root, bool data_too) {
+  std::set<std::string> signs;
+  std::error_code error;
+  for (fs::directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    struct stat info{};
+    if (!tells_of_use(name, data_too) || ::lstat(at->path().c_str(), &info) != 0) continue;
+    signs.insert(name + ":" + std::to_string(info.st_ino) + ":" +
+                 std::to_string(info.st_ctim.tv_sec) + "." + std::to_string(info.st_ctim.tv_nsec));
+  }
+  return signs;
 }
 
 }  // namespace
@@ -184,37 +210,75 @@ void Removal::remove_folders(const std::vector<fs::path>& folders) {
 }
 
 void Removal::purge(bool data_too, bool edge_stays) {
+  remove_ours([&](std::string_view name) {
+    return (data_too || !is_data(name)) && !(edge_stays && of_the_edge(name));
+  });
+  if (!edge_stays) remove_home(data_too);
+}
+
+void Removal::remove_ours(const std::function<bool(std::string_view name)>& goes) {
   std::error_code error;
   const fs::path& root = context_.home.root();
   for (fs::directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (!is_ours(name) || (is_data(name) && !data_too) || (edge_stays && of_the_edge(name)))
-      continue;
+    if (!is_ours(name) || !goes(name)) continue;
     std::error_code failed;
     fs::remove_all(at->path(), failed);
     if (failed) resisted_.push_back(at->path().string() + " (" + failed.message() + ")");
   }
-  if (edge_stays) return;
-  remove_memory_folders(root, data_too);
-  std::error_code ignored;
-  fs::remove(root, ignored);  // when it is empty
-  fs::remove(context_.place.edge_socket.parent_path(), ignored);
+  // What is no folder is none of ours.
+  if (error && error != std::errc::no_such_file_or_directory &&
+      error != std::errc::not_a_directory) {
+    const std::string folder = root.string();
+    resisted_.push_back(folder + " cannot be read (" + error.message() +
+                        "): sudo chown -R \"$USER\" " + shell_quoted(folder, false) +
+                        " and uninstall again");
+  }
+}
+
+void Removal::remove_home(bool data_too) {
+  remove_memory_folders(context_.home.root(), data_too);
+  // Empty folders only: a file in their place is the user's.
+  ::rmdir(context_.home.root().c_str());
+  ::rmdir(context_.place.edge_socket.parent_path().c_str());
+}
+
+std::string Removal::signs_of_use(bool data_too) const {
+  std::string signs;
+  for (const std::string& sign : found_signs(context_.home.root(), data_too))
+    signs += (signs.empty() ? "" : ",") + sign;
+  return signs;
+}
+
+bool Removal::started_again() const {
+  const PairService now(context_);
+  if (now.units_installed()) return true;
+  if (now.supervisor() != 0 && now.supervisor() != service_.supervisor()) return true;
+  const auto daemon = StatusAnswer::ask(context_.place.daemon_socket);
+  return daemon && daemon->number("leaving") != 1;  // else it finishes calls of before
 }
 
 bool Removal::stop_edge_when_unused(const std::vector<CarryingProcess>& listed) {
-  // Installed again meanwhile: neither edge nor files are ours to take away.
-  const auto installed_again = [this] { return PairService(context_).units_installed(); };
   while (std::ranges::any_of(listed, still_runs) || !carriers().empty()) {
-    if (installed_again()) return false;
+    if (started_again()) return false;
     ::usleep(kLookEveryUs);
   }
-  if (installed_again()) return false;
+  if (started_again()) return false;
   end_edge();
   remove_memory_folders(context_.home.root(), false);
-  std::error_code ignored;
-  fs::remove(context_.place.edge_socket.parent_path(), ignored);
+  ::rmdir(context_.place.edge_socket.parent_path().c_str());
   if (service_.systemd().usable()) static_cast<void>(service_.systemd().call({"daemon-reload"}));
   return true;
+}
+
+void Removal::purge_rest(bool data_too, const std::string& left) {
+  std::set<std::string> before;
+  std::istringstream words(left);
+  for (std::string word; std::getline(words, word, ',');) before.insert(word);
+  if (!std::ranges::includes(before, found_signs(context_.home.root(), data_too))) return;
+  remove_ours(
+      [&](std::string_view name) { return is_data(name) ? data_too && of_the_edge(name) : true; });
+  remove_home(data_too);
 }
 
 }  // namespace hm::cli

@@ -11,9 +11,20 @@ namespace {
 
 constexpr std::string_view kTemplateFolder = "%h/.local/bin/";
 
+// What unit_word() was given, from the text that begins with its word.
+std::string read_word(std::string_view text) {
+  const bool quoted = text.starts_with('"');
+  std::string plain;
+  for (size_t i = quoted ? 1 : 0; i < text.size(); ++i) {
+    if (text[i] == '\n' || text[i] == (quoted ? '"' : ' ')) break;
+    if (i + 1 < text.size() && (text[i] == '%' || text[i] == '\\')) ++i;
+    plain += text[i];
+  }
+  return plain;
+}
+
 }  // namespace
 
-// Quoted, with its escapes, and % doubled.
 std::string unit_word(std::string_view text) {
   std::string out;
   bool plain = true;
@@ -21,10 +32,18 @@ std::string unit_word(std::string_view text) {
     if (c == '%') out += '%';
     if (c == '"' || c == '\\') out += '\\';
     if (c == ' ' || c == '"' || c == '\\' || c == '\'' || c == '$' || c == ';') plain = false;
-    if (c == '$') out += '$';
     out += c;
   }
   return plain ? out : '"' + out + '"';
+}
+
+std::string unit_argument(std::string_view text) {
+  std::string out;
+  for (const char c : unit_word(text)) {
+    if (c == '$') out += '$';
+    out += c;
+  }
+  return out;
 }
 
 std::string unit_text(std::string_view unit_template, const Context& context) {
@@ -59,18 +78,13 @@ std::optional<std::filesystem::path> home_of_units(const Context& context) {
   for (const char* unit : {kEdgeUnit, kDaemonUnit}) {
     const auto text = read_file(unit_file(context, unit), 64 * 1024);
     if (!text) continue;
-    constexpr std::string_view kKey = "HALTON_METER_HOME=";
-    const size_t at = text->find(kKey);
-    if (at == std::string::npos) return user_home(context.environment) / ".halton-meter";
-    std::string path = text->substr(at + kKey.size());
-    path.resize(std::min(path.find('\n'), path.size()));
-    if (path.ends_with('"')) path.pop_back();
-    std::string plain;
-    for (size_t i = 0; i < path.size(); ++i) {  // as unit_word() writes it
-      if (i + 1 < path.size() && (path[i] == '%' || path[i] == '$' || path[i] == '\\')) ++i;
-      plain += path[i];
+    constexpr std::string_view kKey = "\nEnvironment=";
+    constexpr std::string_view kName = "HALTON_METER_HOME=";
+    for (size_t at = text->find(kKey); at != std::string::npos; at = text->find(kKey, at + 1)) {
+      const std::string setting = read_word(std::string_view(*text).substr(at + kKey.size()));
+      if (setting.starts_with(kName)) return std::filesystem::path(setting.substr(kName.size()));
     }
-    return std::filesystem::path(plain);
+    return user_home(context.environment) / ".halton-meter";
   }
   return std::nullopt;
 }
@@ -79,10 +93,7 @@ std::string program_of_unit(std::string_view text) {
   constexpr std::string_view kKey = "\nExecStart=";
   const size_t at = text.find(kKey);
   if (at == std::string_view::npos) return {};
-  std::string_view line = text.substr(at + kKey.size());
-  line = line.substr(0, line.find('\n'));
-  if (line.starts_with('"')) return std::string(line.substr(1, line.find('"', 1) - 1));
-  return std::string(line.substr(0, line.find(' ')));
+  return read_word(text.substr(at + kKey.size()));
 }
 
 }  // namespace hm::cli

@@ -18,8 +18,10 @@ namespace hm::cli {
 // home.
 [[nodiscard]] std::string unit_text(std::string_view unit_template, const Context& context);
 
-// One word of a line, as systemd.syntax(7) wants it.
+// One word of a line, as systemd.syntax(7) wants it: also an Exec line's program.
 [[nodiscard]] std::string unit_word(std::string_view text);
+// An argument of an Exec line. There, and only there, systemd fills in $variables.
+[[nodiscard]] std::string unit_argument(std::string_view text);
 
 [[nodiscard]] std::filesystem::path units_folder(const Context& context);
 [[nodiscard]] std::filesystem::path unit_file(const Context& context, std::string_view unit);

@@ -1,6 +1,7 @@
 """init, start, stop, restart, rescue and setup under a real systemd user manager."""
 
 import json
+import pathlib
 import signal
 import time
 
@@ -373,3 +374,79 @@ def test_setup_force_makes_a_new_ca(inside):
     assert after.strip() in bundle and before.strip() not in bundle
     assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
     wait_for("a row", lambda: rows(inside) == 1)
+
+
+def test_odd_letters_in_the_home(inside):
+    """A home with letters that systemd and shells give a meaning to: the services run there, a
+    shell of each kind is metered, and uninstall finds all of it."""
+    home = f"{HOME}/q$x $$ 100% \\ \" ' ;/meter"
+    moved = {"HALTON_METER_HOME": home}
+    config = inside.files("~/.halton-meter/config.toml").read_text()
+    for shell in (".bashrc", ".zshrc", ".config/fish/config.fish"):
+        inside.write(f"~/{shell}", "# mine\n")
+    inside.run("rm", "-r", ".halton-meter", check=True)
+    inside.write(f"{home}/config.toml", config, mode=0o600)
+    inside.files(home).chmod(0o700)
+    ignore = ("q$x", ".local")  # fish makes the other
+    before = tree(inside, ignore=ignore)
+    init(inside, "--apps", environment=moved)
+    assert inside.files(f"{home}/db.sqlite").exists()
+    assert tree(inside, f"{HOME}/q$x $$ 100% \\ \" ' ;", ignore=("meter",)) == {}
+    verify_units(inside, *(f"{HOME}/.config/systemd/user/{unit}" for unit in (EDGE, DAEMON)))
+    told = inside.meter("doctor", environment=moved).stdout
+    assert "both are there and current" in told, told
+    session = inside.run("systemd-run", "--user", "--pipe", "--wait", "--quiet", "env").stdout
+    assert f"PYTHONPATH={home}/python\n" in session, session
+    assert f"SSL_CERT_FILE={home}/python/certifi/cacert.pem\n" in session, session
+    for shell in ("bash", "zsh", "fish"):
+        told = inside.run(shell, "-i", "-c", "env")
+        # A shell without a terminal says so; what it says of our files would name one.
+        assert "env." not in told.stderr and "halton" not in told.stderr, told.stderr
+        assert "HTTPS_PROXY=http://127.0.0.1:8081" in told.stdout, (shell, told.stderr)
+        assert f"PYTHONPATH={home}/python" in told.stdout, (shell, told.stdout)
+        assert inside.run(shell, "-i", "-c", CURL).returncode == 0, shell
+    told = inside.meter("uninstall", "--purge", "--include-logs", "--yes", "--now",
+                        environment=moved)
+    assert told.returncode == 0, told.stderr
+    assert tree(inside, ignore=ignore) == before and not inside.files(home).exists()
+
+
+def test_programs_in_an_odd_folder(inside):
+    """The services run the programs from where init was run; quotes and backslashes there systemd
+    refuses, all else not."""
+    folder = f"{HOME}/q$x $$ 100% ;"
+    inside.run("mkdir", folder, check=True)
+    inside.run("sh", "-c", f'cp {managers.BIN}/* "$0"', folder, check=True)
+    told = inside.run(f"{folder}/halton-meter", "init")
+    assert told.returncode == 0, told.stderr
+    verify_units(inside, *(f"{HOME}/.config/systemd/user/{unit}" for unit in (EDGE, DAEMON)))
+    assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
+    told = inside.run(f"{folder}/halton-meter", "doctor")
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_no_proxy_without_a_port(inside):
+    """An edge that tells its port somewhere else: init says so, and writes no address with port 0
+    into the session."""
+    inside.write(f"~/.config/systemd/user/{EDGE}.d/elsewhere.conf",
+                 f"[Service]\nEnvironment=HALTON_METER_HOME={HOME}/elsewhere\n")
+    environment = inside.systemctl("show-environment")
+    told = init(inside, "--apps", code=1)
+    assert "the edge's port is not in" in told, told
+    assert not inside.files("~/.config/environment.d").exists()
+    assert inside.systemctl("show-environment") == environment
+
+
+def test_a_start_file_that_leads_nowhere(inside):
+    """A start file of a dotfile manager whose folder is not mounted: the link stays and the user
+    is told the line; once the folder is there it is written through, and goes again."""
+    inside.run("ln", "-s", "dotfiles/bashrc", ".bashrc", check=True)
+    told = init(inside, "--apps")
+    assert ".bashrc cannot be written" in told and "put this line into it yourself: if [ -r" in told
+    assert inside.files("~/.bashrc").readlink() == pathlib.Path("dotfiles/bashrc")
+    inside.run("mkdir", "dotfiles", check=True)
+    init(inside, "--apps")
+    assert "halton-meter" in inside.files("~/dotfiles/bashrc").read_text()
+    assert inside.meter("uninstall", "--now").returncode == 0
+    assert inside.files("~/.bashrc").readlink() == pathlib.Path("dotfiles/bashrc")
+    assert not inside.files("~/dotfiles/bashrc").exists()

@@ -154,3 +154,65 @@ def test_installed_again_while_the_edge_stays(inside):
     for pid in processes_named(inside, "sleep 300"):
         inside.kill(pid)
     carrier.wait(20)
+
+
+def test_a_home_that_cannot_be_read(inside):
+    """Left to root by a sudo: uninstall says so and what to do, and does not claim to be done."""
+    init(inside)
+    inside.run("chown", "root:root", f"{managers.HOME}/.halton-meter", root=True, check=True)
+    everything = ("uninstall", "--purge", "--include-logs", "--yes", "--now")
+    told = inside.meter(*everything)
+    assert told.returncode == 1, told.stderr
+    assert "cannot be read (Permission denied)" in told.stderr, told.stderr
+    assert "sudo chown -R" in told.stderr and "is uninstalled" not in told.stderr, told.stderr
+    inside.run("chown", "meter:meter", f"{managers.HOME}/.halton-meter", root=True, check=True)
+    told = inside.meter(*everything)
+    assert told.returncode == 0, told.stderr
+    assert not inside.files("~/.halton-meter").exists()
+
+
+def test_the_waiter_asks_like_anybody(bare):
+    """--when-unused is no way around the question before the database goes."""
+    bare.write("~/.halton-meter/db.sqlite", "precious")
+    told = bare.meter("uninstall", "--when-unused", "999999", "--purge", "--include-logs")
+    assert told.returncode == 2 and "add --yes" in told.stderr, told.stderr
+    assert bare.files("~/.halton-meter/db.sqlite").read_text() == "precious"
+
+
+def test_what_came_after_uninstall_stays(inside):
+    """A home that `run` used while the edge stayed for a program keeps the new calls and the new
+    configuration when that program ends; the edge goes."""
+    config = inside.files("~/.halton-meter/config.toml").read_text()
+    init(inside)
+    carrier = inside.popen("sleep", "300", environment={"HTTPS_PROXY": "http://127.0.0.1:8081"})
+    wait_for("the program", lambda: processes_named(inside, "sleep 300"))
+    told = inside.meter("uninstall", "--purge", "--include-logs", "--yes")
+    assert told.returncode == 0 and "sleep (PID" in told.stderr, told.stderr
+    inside.write("~/.halton-meter/config.toml", config, mode=0o600)
+    assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
+    wait_for("a row", lambda: rows(inside) == 1)
+    for pid in processes_named(inside, "sleep 300"):
+        inside.kill(pid)
+    carrier.wait(20)
+    wait_for("the waiter's end", lambda: not processes_named(inside, "--when-unused"), 40)
+    assert rows(inside) == 1
+    assert inside.files("~/.halton-meter/config.toml").read_text() == config
+    assert not processes_named(inside, "halton-meter-edge")
+
+
+def test_a_pair_started_again_goes_on(bare):
+    """Without units: what was started again after uninstall is nobody's to end."""
+    assert bare.meter("start", "--detach", "--quiet").returncode == 0
+    carrier = bare.popen("sleep", "300", environment={"HTTPS_PROXY": "http://127.0.0.1:8081"})
+    wait_for("the program", lambda: processes_named(bare, "sleep 300"))
+    told = bare.meter("uninstall", "--purge", "--include-logs", "--yes")
+    assert told.returncode == 0 and "sleep (PID" in told.stderr, told.stderr
+    told = bare.meter("restart")
+    assert told.returncode == 0, told.stderr
+    assert bare.meter("run", "--", "sh", "-c", CURL).returncode == 0
+    wait_for("a row", lambda: rows(bare) == 1)
+    for pid in processes_named(bare, "sleep 300"):
+        bare.kill(pid)
+    carrier.wait(20)
+    wait_for("the waiter's end", lambda: not processes_named(bare, "--when-unused"), 40)
+    assert rows(bare) == 1 and bare.status()["verdict"] == "HEALTHY"

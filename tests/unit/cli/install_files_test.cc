@@ -70,6 +70,33 @@ TEST_CASE("several blocks become one; a torn one loses its mark only", "[rc]") {
   CHECK(without_block("a\n# >>> halton-meter >>>\nmine\n", made_by_us) == "a\nmine\n");
 }
 
+TEST_CASE("a block without its end mark is our lines behind its begin", "[rc]") {
+  const std::string before = GENERATE(as<std::string>{}, "", "a\n", "a");
+  const std::string after = GENERATE(as<std::string>{}, "", "mine\n", "if true; then :; fi\n");
+  const RcShell shell = GENERATE(RcShell::posix, RcShell::fish);
+  const std::string line = rc_line("/h/env.sh", shell);
+  const std::string kEnd = "# <<< halton-meter <<<\n";
+  std::string torn = with_block(before, line);
+  REQUIRE(torn.ends_with(kEnd));
+  torn.resize(torn.size() - kEnd.size());
+  bool made_by_us = false;
+  const std::string undone = before == "a" && !after.empty() ? "a\n" + after : before + after;
+  CHECK(without_block(torn + after, made_by_us) == undone);
+  // A second installation mends it, also where an earlier one has put a second block behind.
+  const std::string mended = with_block(torn + after, line);
+  CHECK(mended == with_block(before, line) + after);
+  CHECK(with_block(torn + after + with_block("", line), line) == mended);
+  CHECK(without_block(torn + after + with_block("", line), made_by_us) ==
+        (before == "a" ? "a\n" + after : undone));
+}
+
+TEST_CASE("a line of ours that lost its end is still ours", "[rc]") {
+  const std::string line = rc_line("/h/env.sh", RcShell::posix);
+  bool made_by_us = false;
+  CHECK(without_block("a\n# >>> halton-meter >>>\n" + line.substr(0, line.size() - 1),
+                      made_by_us) == "a\n");
+}
+
 TEST_CASE_METHOD(CliFixture, "start files: those that are there and the login shell's", "[rc]") {
   put(folder / ".zshrc", "");
   context.environment["HOME"] = folder.string();
@@ -116,6 +143,30 @@ TEST_CASE_METHOD(CliFixture, "a symbolic link stays one, its file changes", "[fi
   files.roll_back();
   CHECK(fs::is_symlink(folder / ".bashrc"));
   CHECK(contents(folder / ".bashrc") == "old");
+}
+
+TEST_CASE_METHOD(CliFixture, "a link to a file that is not there yet stays a link", "[files]") {
+  fs::create_directories(folder / "dotfiles");
+  fs::create_symlink("dotfiles/between", folder / ".bashrc");
+  fs::create_symlink(folder / "dotfiles" / "bashrc", folder / "dotfiles" / "between");
+  FileChanges files;
+  CHECK(*files.write(folder / ".bashrc", "new", 0644));
+  CHECK(fs::read_symlink(folder / ".bashrc") == "dotfiles/between");
+  CHECK(contents(folder / "dotfiles" / "bashrc") == "new");
+  CHECK(files.roll_back().empty());
+  CHECK_FALSE(fs::exists(folder / "dotfiles" / "bashrc"));
+  CHECK(fs::is_symlink(folder / "dotfiles" / "between"));
+}
+
+TEST_CASE_METHOD(CliFixture, "a link into a folder that is not there is left alone", "[files]") {
+  fs::create_directories(folder);
+  const fs::path target = GENERATE(as<fs::path>{}, "not-mounted/bashrc", ".bashrc");
+  fs::create_symlink(target, folder / ".bashrc");
+  FileChanges files;
+  CHECK_FALSE(files.write(folder / ".bashrc", "new", 0644));
+  CHECK(fs::read_symlink(folder / ".bashrc") == target);
+  CHECK_FALSE(files.changed());
+  CHECK_FALSE(fs::exists(folder / "not-mounted"));
 }
 
 TEST_CASE("an earlier proxy goes into config.toml, and nothing else changes there", "[config]") {
@@ -174,11 +225,30 @@ TEST_CASE_METHOD(CliFixture, "units name the binaries by their absolute path", "
   CHECK(text.find("ExecStart=\"/opt/my tools/100%%/bin/halton-meter-interceptor\"") !=
         std::string::npos);
   CHECK(text.find("HALTON_METER_HOME") == std::string::npos);
-  CHECK(program_of_unit(text) == "/opt/my tools/100%%/bin/halton-meter-interceptor");
+  CHECK(program_of_unit(text) == "/opt/my tools/100%/bin/halton-meter-interceptor");
   context.environment["HALTON_METER_HOME"] = context.home.root().string();
   CHECK(unit_text(edge_unit_template(), context)
             .find("[Service]\nEnvironment=HALTON_METER_HOME=" + context.home.root().string()) !=
         std::string::npos);
+}
+
+TEST_CASE_METHOD(CliFixture, "odd letters in a unit: each kind of line has its own escapes",
+                 "[units]") {
+  const std::string odd = "/h/q$x $$ 100% \\ \" ' ;";
+  context.environment["HOME"] = folder.string();
+  context.environment["HALTON_METER_HOME"] = odd;
+  context.home = hm::Home(odd);
+  context.program_folder = odd;
+  const std::string text = unit_text(edge_unit_template(), context);
+  const std::string word = "/h/q$x $$ 100%% \\\\ \\\" ' ;";
+  CHECK(text.find("\nEnvironment=\"HALTON_METER_HOME=" + word + "\"\n") != std::string::npos);
+  CHECK(text.find("\nExecStart=\"" + word + "/halton-meter-edge\" --") != std::string::npos);
+  // Only what stands behind the program has its variables filled in.
+  CHECK(remaining_unit_text(text, odd, 8082)
+            .find(R"( --home "/h/q$$x $$$$ 100%% \\ \" ' ;" --edge-port)") != std::string::npos);
+  CHECK(program_of_unit(text) == odd + "/halton-meter-edge");
+  put(unit_file(context, "halton-meter-edge.service"), text);
+  CHECK(home_of_units(context) == odd);
 }
 
 TEST_CASE("the supervisor takes its limits from the unit files", "[supervisor]") {
