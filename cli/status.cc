@@ -286,7 +286,7 @@ std::string status_text(const StatusReport& report, const Context& context) {
                                                           : "31";
   std::string out = "Halton Meter " + context.version +
                     " status: " + coloured(context, name_of(report.verdict), sgr) + "\n";
-  Table table({{"component"}, {"state"}, {"detail", Align::left, 1}});
+  Table table({{"component"}, {"state", Align::left, 0, true}, {"detail", Align::left, 0, true}});
   for (const StatusRow& row : report.rows) table.add({row.component, row.state, row.detail});
   out += table.text(context.style);
   for (const std::string& hint : report.hints) out += hint + "\n";
