@@ -96,6 +96,31 @@ TEST_CASE_METHOD(CliFixture, "projects, export and top without a database", "[li
   }
 }
 
+TEST_CASE_METHOD(CliFixture, "a database that cannot be reached is not an empty one", "[lists]") {
+  std::filesystem::create_directories(context.home.database());
+  const auto refused = [&](const std::vector<std::string>& words) {
+    INFO(words[0]);
+    CHECK(run(words) == kEnvironment);
+    CHECK(holds(err.str(), "is a directory"));
+    CHECK_FALSE(holds(err.str(), "store."));
+    CHECK(holds(err.str(), "What to do: halton-meter doctor"));
+  };
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"report"},
+                                             {"report", "--json"},
+                                             {"report", "--explain", "x"},
+                                             {"projects"},
+                                             {"top"},
+                                             {"export"},
+                                             {"pricing", "unpriced"},
+                                             {"pricing", "reprice"},
+                                             {"bodies", "stats"},
+                                             {"bodies", "purge"}})
+    refused(words);
+  CHECK(run({"status"}) == kNotWell);
+  CHECK(holds(out.str(), "unreadable"));
+}
+
 TEST_CASE_METHOD(CallsFixture, "projects: calls, cost, last call; of a period", "[lists]") {
   fill();
   REQUIRE(run({"projects"}) == 0);

@@ -293,6 +293,14 @@ TEST_CASE("no database is not found, other files are malformed") {
     std::ofstream(folder / "empty.sqlite");
   }
   CHECK(Queries::open(folder / "empty.sqlite").error().code == Code::not_found);
+  // Not to be reached is not the same as not there. (Nothing is closed to root, which tests may
+  // be.)
+  std::filesystem::create_directory(folder / "folder.sqlite");
+  std::filesystem::create_symlink("loop.sqlite", folder / "loop.sqlite");
+  for (const char* name : {"folder.sqlite", "loop.sqlite", "empty.sqlite/below.sqlite"}) {
+    INFO(name);
+    CHECK(Queries::open(folder / name).error().code == Code::system);
+  }
   {
     std::ofstream(folder / "text.sqlite") << std::string(5000, 'x');
   }
@@ -343,8 +351,8 @@ TEST_CASE("a filter is answered from the index of times") {
   filter.since_us = kNoon;
   const auto plan = [&](const std::string& order) {
     const Where where(filter);
-    SQLite::Statement row(db, std::string("EXPLAIN QUERY PLAN SELECT r.provider") + kFrom +
-                                  where.sql() + order);
+    SQLite::Statement row(
+        db, std::string("EXPLAIN QUERY PLAN SELECT r.provider") + kFrom + where.sql() + order);
     where.bind(row);
     std::string text;
     while (row.executeStep()) text += row.getColumn(3).getString() + "\n";
