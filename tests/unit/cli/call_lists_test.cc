@@ -53,6 +53,9 @@ struct CallsFixture : CliFixture {
     hm::MissRecord miss = hm::store::sample_miss("gate_closed", 2);
     miss.at_us = kNoon - 2 * kMinuteUs;
     bench.queue.push(std::move(miss));
+    keep();
+  }
+  void keep() {
     REQUIRE(bench.writer->flush(hm::store::kLong));
     bench.writer.reset();
     std::filesystem::create_directories(context.home.root());
@@ -169,6 +172,17 @@ TEST_CASE_METHOD(CallsFixture, "export: every row once, no price is not zero", "
   CHECK(holds(lines, "\"cost_pico_usd\":3000000000,\"cost_usd\":\"0.003\","));
   CHECK(holds(lines, "\"tokens_complete\":false,\"incomplete_reason\":"));
   CHECK(holds(lines, "\"host\":\"=host\\r\\n2\""));
+}
+
+TEST_CASE_METHOD(CallsFixture, "report --explain: a beginning that many ids have in common",
+                 "[lists]") {
+  bench.start();
+  for (int i = 0; i < 13; ++i)
+    call(i, "shop", [&](hm::CallRecord& r) { r.id = "many-" + std::to_string(i); });
+  keep();
+  CHECK(run({"report", "--explain", "many"}) == kNotWell);
+  CHECK(err.str().find("many-0\n") < err.str().find("many-9\n"));
+  CHECK(holds(err.str(), "  and 3 more\nWhat to do: "));
 }
 
 TEST_CASE_METHOD(CallsFixture, "top: the last minutes and the last calls", "[lists]") {
