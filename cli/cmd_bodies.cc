@@ -4,6 +4,7 @@
 #include "cli/env_files.h"
 #include "cli/json_text.h"
 #include "cli/period.h"
+#include "cli/period_flags.h"
 #include "cli/text.h"
 #include "interceptor/store/bodies.h"
 
@@ -17,13 +18,10 @@ std::string size_text(int64_t bytes) {
 }
 
 int failed(Context& context, const Error& error) {
-  const bool busy = error.code == Code::busy;
-  *context.err << "halton-meter bodies: "
-               << (busy ? "the database is locked by another program" : describe(error))
-               << (busy ? "; close it, then again" : "") << ".\nWhat to do: "
-               << (busy ? "lsof " + shell_quoted(context.home.database().string(), false)
-                        : std::string("halton-meter doctor"))
-               << "\n";
+  if (error.code != Code::busy) return cannot_read(context, "bodies", error);
+  *context.err << "halton-meter bodies: the database is locked by another program; close it, then "
+                  "again.\nWhat to do: lsof "
+               << shell_quoted(context.home.database().string(), false) << "\n";
   return kNotWell;
 }
 
@@ -115,6 +113,9 @@ int purge(Context& context, const Flags& flags) {
 int run(Context& context, const Flags& flags) {
   const auto& words = flags.operands();
   if (words.size() != 1) return usage_error(context, "bodies", "say stats or purge");
+  for (const char* flag : {"older-than", "dry-run", "vacuum"})
+    if (words[0] == "stats" && flags.has(flag))
+      return usage_error(context, "bodies", "--" + std::string(flag) + " belongs to purge");
   if (words[0] == "stats") return stats(context, flags);
   if (words[0] == "purge") return purge(context, flags);
   return usage_error(context, "bodies", "'" + printable(words[0]) + "' is neither stats nor purge");

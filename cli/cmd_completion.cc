@@ -23,7 +23,7 @@ std::string_view operands_of(const Command& command) {
   if (command.name == "help") return "@";  // the commands
   if (command.name == "bodies") return "stats purge";
   if (command.name == "logs") return "edge daemon";
-  if (command.name == "pricing") return "list show check unpriced reprice";
+  if (command.name == "pricing") return "list show check unpriced reprice key";
   if (command.name == "completion") return "bash zsh fish";
   return {};
 }

@@ -15,7 +15,7 @@ int run(Context& context, const Flags& flags) {
     std::string sentence = "there is no command '" + printable(name) + "'";
     if (const auto nearest = nearest_command(name); !nearest.empty())
       sentence += "; did you mean '" + std::string(nearest) + "'?";
-    return usage_error(context, "help", sentence);
+    return usage_error(context, "", sentence);
   }
   *context.out << help_page(*command);
   return kFine;

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/json_text.h"
 #include "cli/period_flags.h"
+#include "cli/plain_words.h"
 #include "cli/rates_text.h"
 #include "cli/text.h"
 #include "interceptor/pricing/user_rates.h"
@@ -32,7 +33,9 @@ int list(Context& context, const Flags& flags) {
   const auto& entries = rates.card->entries();
   if (!provider.empty() &&
       std::ranges::find(entries, provider, &pricing::ModelEntry::provider) == entries.end()) {
-    *context.err << "halton-meter pricing: no card has rates of '" << printable(provider) << "'\n";
+    *context.err << "halton-meter pricing: no card has rates of '" << printable(provider)
+                 << "'\nWhat to do: halton-meter pricing list shows every provider; a rate of your "
+                    "own goes into rates.toml (docs/pricing.md)\n";
     return kNotWell;
   }
   if (flags.has("json")) {
@@ -111,7 +114,8 @@ int check(Context& context, const Flags& flags, const std::string& path) {
   const auto text = read_file(path);
   if (!text) {
     *context.err << "halton-meter pricing: " << path
-                 << " cannot be read: " << describe(text.error()) << "\n";
+                 << " cannot be read: " << in_words(text.error())
+                 << "\nWhat to do: check its name, and that you may read it\n";
     return kNotWell;
   }
   const Verdict verdict = verdict_on(*text, path, today(context));

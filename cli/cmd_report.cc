@@ -29,12 +29,17 @@ int explain(Context& context, const Flags& flags, const std::string& text) {
     ids = std::move(*found);
   }
   if (ids.empty()) {
-    *context.err << "halton-meter report: no call has an id like '" << printable(text) << "'\n";
+    *context.err << "halton-meter report: no call has an id like '" << printable(text)
+                 << "'\nWhat to do: halton-meter export --since 7d\n";
     return kNotWell;
   }
   if (ids.size() > 1) {
     *context.err << "halton-meter report: '" << printable(text) << "' names more than one call:\n";
     for (const std::string& id : ids) *context.err << "  " << printable(id) << "\n";
+    const int64_t all = book->beginning_with(text).value_or(0);
+    const int64_t more = all - static_cast<int64_t>(ids.size());
+    if (more > 0) *context.err << "  and " << thousands(more) << " more\n";
+    *context.err << "What to do: give more of the id; the newest call stands first\n";
     return kNotWell;
   }
   const auto explained = book->explain(ids[0]);

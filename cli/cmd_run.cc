@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/own_pair.h"
 #include "cli/pair_state.h"
+#include "cli/plain_words.h"
 #include "cli/run_summary.h"
 #include "cli/settings.h"
 #include "cli/text.h"
@@ -43,7 +44,8 @@ bool use(Metering& metering, const RunPlace& place, const ClientPlaces& clients)
 Metering find_or_start_pair(const Context& context, SignalLine& signals) {
   Metering metering;
   const auto without_certificates = [&](const Error& error) {
-    metering.why_not = "its certificates cannot be made (" + describe(error) + ")";
+    metering.why_not = "its certificates in " + context.home.ca_dir().string() +
+                       " cannot be made or read (" + in_words(error) + ")";
     return std::move(metering);
   };
   const Settings settings = load_settings(context);
@@ -155,7 +157,8 @@ int run(Context& context, const Flags& flags) {
         client_variables(context.environment, metering.clients, tags, Reach::one_command));
     if (metering.own) plan.inherit.push_back(metering.own->lifeline());
   } else {
-    *context.err << "halton-meter run: not metered: " << metering.why_not << "\n";
+    *context.err << "halton-meter run: not metered: " << metering.why_not
+                 << "\nWhat to do: halton-meter doctor\n";
   }
   context.out->flush();
   context.err->flush();

@@ -20,7 +20,9 @@ size_t end_of_flags(std::span<const FlagSpec> specs, const std::vector<std::stri
     const auto takes_value = [&](const FlagSpec& spec) {
       return !spec.value.empty() && word.starts_with("--") && word.substr(2) == spec.name;
     };
-    if (std::any_of(specs.begin(), specs.end(), takes_value)) ++i;
+    // "--" is nobody's value: who leaves one out means the words behind it to be left alone.
+    const bool has_value = i + 1 < words.size() && words[i + 1] != "--";
+    if (has_value && std::any_of(specs.begin(), specs.end(), takes_value)) ++i;
   }
   return words.size();
 }

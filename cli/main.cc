@@ -51,7 +51,10 @@ int main(int argc, char** argv) {
                          hm::cli::look_up(context.environment, "NO_COLOR").empty();
     const int code = hm::cli::run_command_line(context, {argv + std::min(argc, 1), argv + argc});
     std::cout.flush();
-    return code == 0 && !std::cout ? hm::cli::kNotWell : code;
+    if (std::cout) return code;
+    std::cerr << "halton-meter: not everything could be written to the standard output\nWhat to "
+                 "do: make room where it goes, then again\n";
+    return code == 0 ? hm::cli::kNotWell : code;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "halton-meter: %s\n", error.what());
     return hm::cli::kNotWell;

@@ -61,9 +61,16 @@ std::optional<int64_t> instant_of(const Stamp& stamp) {
   return static_cast<int64_t>(seconds) * kSecond;
 }
 
+// A duration is that long ago.
+std::optional<int64_t> moment_us(std::string_view text, int64_t now_us) {
+  if (const auto length = parse_duration_us(text)) return now_us - *length;
+  return parse_instant_us(text);
+}
+
 std::string not_a_time(std::string_view flag, const std::string& text) {
   return std::string(flag) + " does not understand '" + text +
-         "': give a duration like 7d, 2h or 5m, a number of days, or a date like 2026-11-23";
+         "': give a duration like 7d, 2h or 5m, a number of days, or a date from 1970 on like "
+         "2026-11-23";
 }
 
 }  // namespace
@@ -108,25 +115,22 @@ std::expected<Period, std::string> period_of(const PeriodFlags& flags, int64_t n
     period.from_us = parse_instant_us(day).value_or(now_us - kDay);
   }
   if (flags.since) {
-    if (const auto length = parse_duration_us(*flags.since)) {
-      period.from_us = now_us - *length;
-    } else if (const auto instant = parse_instant_us(*flags.since)) {
-      period.from_us = *instant;
-    } else {
-      return std::unexpected(not_a_time("--since", *flags.since));
-    }
+    const auto instant = moment_us(*flags.since, now_us);
+    if (!instant) return std::unexpected(not_a_time("--since", *flags.since));
+    period.from_us = *instant;
   }
   if (flags.from) {
-    const auto instant = parse_instant_us(*flags.from);
+    const auto instant = moment_us(*flags.from, now_us);
     if (!instant) return std::unexpected(not_a_time("--from", *flags.from));
     period.from_us = *instant;
   }
   if (flags.to) {
     const auto stamp = parse_stamp(*flags.to);
-    const auto instant = stamp ? instant_of(*stamp) : std::nullopt;
+    const auto instant = moment_us(*flags.to, now_us);
     if (!instant) return std::unexpected(not_a_time("--to", *flags.to));
     period.to_us = *instant;
-    if (stamp->date_only) {  // through the end of that day, also where a day has 23 or 25 hours
+    if (stamp &&
+        stamp->date_only) {  // through the end of that day, also where a day has 23 or 25 hours
       Stamp next = *stamp;
       next.parts.tm_mday += 1;
       std::tm parts = next.parts;
@@ -134,6 +138,10 @@ std::expected<Period, std::string> period_of(const PeriodFlags& flags, int64_t n
     }
     if (!flags.from) period.from_us = period.to_us - 30 * kDay;
   }
+  if (period.from_us > now_us && !flags.to)
+    return std::unexpected(std::string(flags.from ? "--from " : "--since ") +
+                           (flags.from ? *flags.from : flags.since.value_or("")) +
+                           " lies in the future");
   if (period.from_us > period.to_us) return std::unexpected("the period ends before it begins");
   return period;
 }

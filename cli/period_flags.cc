@@ -1,6 +1,7 @@
 #include "cli/period_flags.h"
 
 #include "cli/client_env.h"
+#include "cli/plain_words.h"
 #include "cli/text.h"
 
 namespace hm::cli {
@@ -31,8 +32,10 @@ std::expected<ReportWish, std::string> wish_of(const Flags& flags, int64_t now_u
 
 int cannot_read(const Context& context, std::string_view command, const Error& error) {
   *context.err << "halton-meter " << command << ": " << context.home.database().string()
-               << " cannot be read: " << describe(error) << "\nWhat to do: halton-meter doctor\n";
-  return error.code == Code::permission ? kEnvironment : kNotWell;
+               << " cannot be read: " << in_words(error) << "\nWhat to do: halton-meter doctor\n";
+  // What the file system says is the surroundings' doing, as a folder in the database's place is.
+  const bool surroundings = error.code == Code::permission || error.code == Code::system;
+  return surroundings ? kEnvironment : kNotWell;
 }
 
 }  // namespace hm::cli

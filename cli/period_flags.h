@@ -15,8 +15,9 @@ namespace hm::cli {
 
 inline constexpr FlagSpec kSinceFlag = {
     "since", "WHEN", "7d, 2h, 5m, a number of days, or a date (default: 30 days)"};
-inline constexpr FlagSpec kFromFlag = {"from", "DATE", "begin of the period, in local time"};
-inline constexpr FlagSpec kToFlag = {"to", "DATE", "end of the period; a day is included"};
+inline constexpr FlagSpec kFromFlag = {"from", "WHEN", "begin of the period: as for --since"};
+inline constexpr FlagSpec kToFlag = {"to", "WHEN",
+                                     "end of the period: the same; a day is included"};
 inline constexpr FlagSpec kTodayFlag = {"today", "", "since midnight"};
 inline constexpr FlagSpec kProjectFlag = {"project", "SLUG", "calls of this project only"};
 inline constexpr FlagSpec kRunFlag = {"run", "ID", "calls of one halton-meter run only"};

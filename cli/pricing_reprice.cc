@@ -10,6 +10,7 @@
 #include "cli/money.h"
 #include "cli/pair_state.h"
 #include "cli/period.h"
+#include "cli/plain_words.h"
 #include "cli/text.h"
 #include "common/base/key_print.h"
 #include "interceptor/store/reprice.h"
@@ -163,9 +164,12 @@ int pricing_reprice(Context& context, const Flags& flags) {
     } else if (outcome.error().code == Code::busy) {
       *context.err << " stays locked by another program; what was done so far is kept, try again\n";
     } else {
-      *context.err << ": " << describe(outcome.error()) << "\n";
+      *context.err << " cannot be priced again: " << in_words(outcome.error())
+                   << "\nWhat to do: halton-meter doctor\n";
     }
-    return outcome.error().code == Code::permission ? kEnvironment : kNotWell;
+    const bool surroundings =
+        outcome.error().code == Code::permission || outcome.error().code == Code::system;
+    return surroundings ? kEnvironment : kNotWell;
   }
   if (flags.has("json")) {
     *context.out << outcome_json(*outcome, *rates.card, options.dry_run);
@@ -187,7 +191,7 @@ int pricing_key(Context& context) {
   const auto printer = KeyPrinter::load_or_create(context.home.key_print_secret());
   if (!printer) {
     *context.err << "halton-meter pricing: " << context.home.key_print_secret().string() << ": "
-                 << describe(printer.error()) << "\n";
+                 << in_words(printer.error()) << "\nWhat to do: halton-meter doctor\n";
     return printer.error().code == Code::permission ? kEnvironment : kNotWell;
   }
   *context.out << printer->print(key) << "\n";

@@ -238,34 +238,31 @@ std::string report_csv(const Report& report) {
   if (report.wish.misses_only) return misses_csv(report);
   if (report.sections.empty()) return {};
   const ReportSection& section = report.sections.front();
-  Table table({{std::string(name_of(section.table))},
-               {"provider"},
-               {"requests"},
-               {"errors"},
-               {"incomplete"},
-               {"unpriced"},
-               {"input_tokens"},
-               {"cache_read_tokens"},
-               {"cache_write_tokens"},
-               {"output_tokens"},
-               {"thinking_tokens"},
-               {"cost_usd"},
-               {"shadow_cost_usd"},
-               {"avg_latency_ms"},
-               {"p95_latency_ms"}});
+  const bool by_provider = section.table == ReportTable::provider;
+  std::vector<Column> columns{{std::string(name_of(section.table))}};
+  if (!by_provider) columns.push_back({"provider"});
+  for (const char* title :
+       {"requests", "errors", "incomplete", "unpriced", "input_tokens", "cache_read_tokens",
+        "cache_write_tokens", "output_tokens", "thinking_tokens", "cost_usd", "shadow_cost_usd",
+        "avg_latency_ms", "p95_latency_ms"})
+    columns.push_back({title});
+  Table table(std::move(columns));
   const auto maybe = [](const std::optional<int64_t>& value) {
     return value ? std::to_string(*value) : std::string();
   };
   for (const store::Group& group : section.groups) {
     const store::Totals& sums = group.totals;
-    table.add({group.key, section.table == ReportTable::provider ? group.key : group.provider,
-               std::to_string(sums.requests), std::to_string(sums.errors),
-               std::to_string(sums.incomplete), std::to_string(sums.unpriced),
-               std::to_string(sums.input_tokens), std::to_string(sums.cache_read_tokens),
-               std::to_string(sums.cache_write_tokens), std::to_string(sums.output_tokens),
-               std::to_string(sums.thinking_tokens), sums.cost.exact_dollars(),
-               sums.shadow_cost.exact_dollars(), maybe(sums.avg_latency_ms),
-               maybe(sums.p95_latency_ms)});
+    std::vector<std::string> cells{group.key};
+    if (!by_provider) cells.push_back(group.provider);
+    for (const int64_t figure : {sums.requests, sums.errors, sums.incomplete, sums.unpriced,
+                                 sums.input_tokens, sums.cache_read_tokens, sums.cache_write_tokens,
+                                 sums.output_tokens, sums.thinking_tokens})
+      cells.push_back(std::to_string(figure));
+    cells.push_back(sums.cost.exact_dollars());
+    cells.push_back(sums.shadow_cost.exact_dollars());
+    cells.push_back(maybe(sums.avg_latency_ms));
+    cells.push_back(maybe(sums.p95_latency_ms));
+    table.add(std::move(cells));
   }
   return table.csv();
 }

@@ -6,6 +6,7 @@
 #include "cli/control_client.h"
 #include "cli/json_text.h"
 #include "cli/period.h"
+#include "cli/plain_words.h"
 #include "cli/report.h"
 #include "cli/store_words.h"
 #include "cli/text.h"
@@ -169,7 +170,7 @@ StatusFacts gather_status(const Context& context) {
   const auto why = [](const Error& error) -> std::string {
     if (error.code == Code::not_found) return "not running";
     if (error.code == Code::refused) return "not running (its socket is left over)";
-    return describe(error);
+    return in_words(error);
   };
   if (auto edge = StatusAnswer::ask(context.place.edge_socket)) {
     facts.edge = std::move(*edge);
@@ -194,12 +195,12 @@ StatusFacts gather_status(const Context& context) {
     if (const auto share = queries->metered_share(day)) {
       facts.share = *share;
     } else {
-      facts.database_error = describe(share.error());
+      facts.database_error = in_words(share.error());
     }
     if (auto misses = queries->misses(day)) facts.misses = std::move(*misses);
     if (const auto last = queries->last_capture_us()) facts.last_capture_us = *last;
   } else if (queries.error().code != Code::not_found) {
-    facts.database_error = describe(queries.error());
+    facts.database_error = in_words(queries.error());
   }
   return facts;
 }
@@ -290,7 +291,7 @@ std::string status_text(const StatusReport& report, const Context& context) {
                                                           : "31";
   std::string out = "Halton Meter " + context.version +
                     " status: " + coloured(context, name_of(report.verdict), sgr) + "\n";
-  Table table({{"component"}, {"state"}, {"detail", Align::left, 1}});
+  Table table({{"component"}, {"state", Align::left, 0, true}, {"detail", Align::left, 0, true}});
   for (const StatusRow& row : report.rows) table.add({row.component, row.state, row.detail});
   out += table.text(context.style);
   for (const std::string& hint : report.hints) out += hint + "\n";

@@ -1,5 +1,5 @@
 // Text tables. On a terminal with box characters, elsewhere plain columns. A table that is too wide
-// drops its least important columns, then cuts the widest text column.
+// drops its least important columns, then wraps those that may be wrapped, then cuts text columns.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,9 @@ struct Column {
   std::string title;
   Align align = Align::left;
   int drop_rank = 0;  // 0: never dropped; the highest rank goes first
+  // Too long a text goes on under itself; the last column goes below its row when beside the others
+  // nothing readable is left for it.
+  bool wrap = false;
 };
 
 struct TableStyle {

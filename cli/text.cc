@@ -1,9 +1,22 @@
 #include "cli/text.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace hm::cli {
+namespace {
+
+// How many bytes the first `count` code points take.
+size_t bytes_of(std::string_view utf8, size_t count) {
+  size_t seen = 0;
+  size_t end = 0;
+  while (end < utf8.size()) {
+    if ((static_cast<unsigned char>(utf8[end]) & 0xc0) != 0x80 && ++seen > count) break;
+    ++end;
+  }
+  return end;
+}
+
+}  // namespace
 
 std::string thousands(int64_t value) {
   const std::string digits = std::to_string(value);
@@ -48,14 +61,22 @@ size_t display_width(std::string_view utf8) {
 std::string fit(std::string_view utf8, size_t width) {
   if (display_width(utf8) <= width) return std::string(utf8);
   const std::string_view dots = width >= 6 ? "..." : "";
-  const size_t keep = width - dots.size();
-  size_t seen = 0;
-  size_t end = 0;
-  while (end < utf8.size()) {
-    if ((static_cast<unsigned char>(utf8[end]) & 0xc0) != 0x80 && ++seen > keep) break;
-    ++end;
+  return std::string(utf8.substr(0, bytes_of(utf8, width - dots.size()))) + std::string(dots);
+}
+
+std::vector<std::string> wrapped(std::string_view utf8, size_t width) {
+  std::vector<std::string> lines;
+  while (width > 0 && display_width(utf8) > width) {
+    const size_t most = bytes_of(utf8, width);
+    size_t end = utf8.substr(0, most + 1).rfind(' ');
+    if (end == std::string_view::npos || end == 0) end = utf8.substr(0, most).rfind('/') + 1;
+    if (end == 0 || end == 1) end = most;
+    lines.emplace_back(utf8.substr(0, end));
+    utf8.remove_prefix(end);
+    utf8.remove_prefix(std::min(utf8.find_first_not_of(' '), utf8.size()));
   }
-  return std::string(utf8.substr(0, end)) + std::string(dots);
+  if (!utf8.empty() || lines.empty()) lines.emplace_back(utf8);
+  return lines;
 }
 
 std::string csv_field(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hm::cli {
 
@@ -19,6 +20,9 @@ namespace hm::cli {
 [[nodiscard]] std::string printable(std::string_view text);
 [[nodiscard]] size_t display_width(std::string_view utf8);           // code points
 [[nodiscard]] std::string fit(std::string_view utf8, size_t width);  // cut with "..." at the end
+
+// Lines of at most that width, at least one: broken at spaces, else behind a slash, else anywhere.
+[[nodiscard]] std::vector<std::string> wrapped(std::string_view utf8, size_t width);
 
 // RFC 4180, 2: quoted when it holds a comma, a quote or a line end. A field that a spreadsheet
 // would take for a formula gets a leading apostrophe.

@@ -15,6 +15,7 @@
 #include "cli/settings.h"
 #include "cli/status.h"
 #include "cli/systemd.h"
+#include "common/base/port_holder.h"
 #include "interceptor/store/health.h"
 
 namespace hm::cli {
@@ -97,6 +98,13 @@ extern const Check kMemoryCheck;
 // Where effective-ports.json says something else than the processes that listen; empty: nowhere.
 // Pure.
 [[nodiscard]] std::string wrong_port(const StatusFacts& facts);
+
+// Of a port of ours while its process is down: systemd keeps its socket till the next start.
+[[nodiscard]] bool kept_for_us(const PortHolder& holder);
+
+// What gives up the sockets of both processes, and starts them again. 0: there is no supervisor.
+// Pure.
+[[nodiscard]] std::string begin_anew(bool has_units, int64_t supervisor);
 
 [[nodiscard]] std::span<const Check* const> all_checks();  // in the order of the report
 

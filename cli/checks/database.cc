@@ -1,6 +1,7 @@
 #include "cli/checks/check.h"
 #include "cli/env_files.h"
 #include "cli/lock_holders.h"
+#include "cli/plain_words.h"
 #include "cli/text.h"
 #include "interceptor/store/bodies.h"
 #include "interceptor/store/health.h"
@@ -36,9 +37,18 @@ Finding run(const Patient& patient) {
   }
   if (!health) {
     if (health.error().code == Code::not_found) return skipped("there is none yet");
+    const std::string problem = file.string() + " cannot be read: " + in_words(health.error());
+    const std::string home = shell_quoted(file.parent_path().string(), false);
+    if (health.error().code == Code::permission)
+      return {Severity::broken, problem,
+              "sudo chown -R $USER " + home + " && chmod -R u+rwX " + home};
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored))
+      return {Severity::broken, problem,
+              "mv " + shell_quoted(file.string(), false) + " " +
+                  shell_quoted(file.string() + ".aside", false)};
     return {Severity::broken,
-            file.string() + " cannot be read: " + describe(health.error()) +
-                "; at a restart a damaged file is put aside, and a new one begun",
+            problem + "; at a restart a damaged file is put aside, and a new one begun",
             "halton-meter restart"};
   }
   if (!health->problem.empty())

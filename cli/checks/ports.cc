@@ -1,6 +1,8 @@
+#include <unistd.h>
+
 #include "cli/checks/check.h"
+#include "cli/pair_service.h"
 #include "cli/text.h"
-#include "common/base/port_holder.h"
 #include "common/config/config.h"
 
 namespace hm::cli {
@@ -29,6 +31,10 @@ Finding run(const Patient& patient) {
     const auto holder = port_holder(port);
     const bool ours = holder && holder->name.starts_with("halton-meter");
     const std::string address = std::string(door.name) + " port " + std::to_string(port);
+    if (holder && patient.has_units && door.bound != 0 && kept_for_us(*holder))
+      return {Severity::broken,
+              "nobody takes calls on the " + address + "; systemd keeps it for us",
+              "halton-meter start", Remedy::install};
     if (holder && !ours)
       return {Severity::broken,
               address + " is held by " + printable(describe(*holder)) +
@@ -50,10 +56,23 @@ Finding run(const Patient& patient) {
           text + note +
               ". Nothing has to be done; this has the usual port again, when it is free, and cuts "
               "off programs that carry the one of now",
-          "systemctl --user stop halton-meter-edge halton-meter; halton-meter start"};
+          begin_anew(patient.has_units, PairService(patient.context).supervisor())};
 }
 
 }  // namespace
+
+bool kept_for_us(const PortHolder& holder) {
+  return holder.name == "systemd" && holder.uid == static_cast<int64_t>(::getuid());
+}
+
+std::string begin_anew(bool has_units, int64_t supervisor) {
+  if (supervisor == 0)
+    return has_units ? "systemctl --user stop halton-meter-edge halton-meter; halton-meter start"
+                     : "end the command that started it, then start it again";
+  // It keeps the sockets of both over their restarts; a second one is refused while it is there.
+  const std::string pid = std::to_string(supervisor);
+  return "kill " + pid + "; tail --pid=" + pid + " -f /dev/null; halton-meter start --detach";
+}
 
 std::string wrong_port(const StatusFacts& facts) {
   struct Door {

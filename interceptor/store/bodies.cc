@@ -2,9 +2,8 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
-#include <system_error>
-
 #include "common/base/clock.h"
+#include "interceptor/store/read_only.h"
 #include "interceptor/store/schema.h"
 #include "interceptor/store/sqlite_error.h"
 #include "interceptor/store/timestamp.h"
@@ -18,9 +17,7 @@ constexpr int64_t kBatch = 200;  // rows per transaction: the writer waits for o
 template <class Job>
 auto with_database(const std::filesystem::path& file, int flags, const char* where, Job job)
     -> Result<decltype(job(std::declval<SQLite::Database&>()))> {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(file, error);
-  if (error || size == 0) return fail(Code::not_found, where);
+  if (const auto size = size_of_database(file, where); !size) return std::unexpected(size.error());
   try {
     SQLite::Database db(file.string(), flags, kBusyMs);
     if (db.execAndGet("PRAGMA application_id").getInt64() != kApplicationId)

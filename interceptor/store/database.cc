@@ -11,6 +11,7 @@
 
 #include "common/base/fs.h"
 #include "common/base/log.h"
+#include "interceptor/store/read_only.h"
 #include "interceptor/store/schema.h"
 #include "interceptor/store/sqlite_error.h"
 #include "interceptor/store/sqlite_setup.h"
@@ -115,9 +116,8 @@ int64_t schema_of(SQLite::Database& db) {
 Result<std::unique_ptr<SQLite::Database>> open_second_writer(const std::filesystem::path& path,
                                                              std::chrono::milliseconds busy_timeout,
                                                              const Clock& clock) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  if (error || size == 0) return fail(Code::not_found, "store.open_second");
+  if (const auto size = size_of_database(path, "store.open_second"); !size)
+    return std::unexpected(size.error());
   set_up_sqlite();
   try {
     auto db = std::make_unique<SQLite::Database>(path.string(), SQLite::OPEN_READWRITE,

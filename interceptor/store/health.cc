@@ -2,9 +2,8 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
-#include <system_error>
-
 #include "common/base/clock.h"
+#include "interceptor/store/read_only.h"
 #include "interceptor/store/schema.h"
 #include "interceptor/store/sqlite_error.h"
 #include "interceptor/store/timestamp.h"
@@ -18,15 +17,14 @@ constexpr int64_t kDayUs = int64_t{86'400} * 1'000'000;
 }  // namespace
 
 Result<DatabaseHealth> database_health(const std::filesystem::path& database, int64_t now_us) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(database, error);
-  if (error || size == 0) return fail(Code::not_found, "store.health");
+  const auto size = size_of_database(database, "store.health");
+  if (!size) return std::unexpected(size.error());
   try {
     SQLite::Database db(database.string(), SQLite::OPEN_READONLY, kBusyMs);
     if (db.execAndGet("PRAGMA application_id").getInt64() != kApplicationId)
       return fail(Code::malformed, "store.health");
     DatabaseHealth health;
-    health.bytes = static_cast<int64_t>(size);
+    health.bytes = static_cast<int64_t>(*size);
     health.wal = db.execAndGet("PRAGMA journal_mode").getString() == "wal";
     const std::string verdict = db.execAndGet("PRAGMA quick_check(1)").getString();
     if (verdict != "ok") health.problem = verdict;

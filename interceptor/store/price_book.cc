@@ -10,6 +10,20 @@
 #include "interceptor/store/where.h"
 
 namespace hm::store {
+namespace {
+
+std::string begins() {
+  return std::string("id >= ? AND id < ? AND ") + kNoSelfTest;
+}
+
+// The ids behind the text: ids are ASCII, and nothing in ASCII sorts behind 0x7F.
+int bind_beginning(SQLite::Statement& row, const std::string& text) {
+  row.bind(1, text);
+  row.bind(2, text + '\x7F');
+  return 3;
+}
+
+}  // namespace
 
 struct PriceBook::Parts {
   explicit Parts(std::unique_ptr<SQLite::Database> db_in) : db(std::move(db_in)) {}
@@ -41,8 +55,8 @@ Result<std::vector<std::string>> PriceBook::find(const std::string& text, int64_
     std::vector<std::string> ids;
     const auto collect = [&](const char* condition, const auto& bind) {
       if (!ids.empty()) return;
-      SQLite::Statement row(*parts_->db, std::string("SELECT id FROM requests WHERE ") + condition +
-                                             " ORDER BY requested_at DESC, id LIMIT ?");
+      SQLite::Statement row(*parts_->db, std::string("SELECT id FROM requests r WHERE ") +
+                                             condition + " ORDER BY requested_at DESC, id LIMIT ?");
       const int next = bind(row);
       row.bind(next, limit);
       while (row.executeStep()) ids.push_back(row.getColumn(0).getString());
@@ -54,14 +68,17 @@ Result<std::vector<std::string>> PriceBook::find(const std::string& text, int64_
     SQLite::Transaction snapshot(*parts_->db);
     collect("id = ?", once);
     collect("provider_request_id = ?1 OR response_id = ?1", once);
-    // The ids behind the text: ids are ASCII, and nothing in ASCII sorts behind 0x7F.
     if (!text.empty())
-      collect("id >= ? AND id < ?", [&](SQLite::Statement& row) {
-        row.bind(1, text);
-        row.bind(2, text + '\x7F');
-        return 3;
-      });
+      collect(begins().c_str(), [&](SQLite::Statement& row) { return bind_beginning(row, text); });
     return ids;
+  });
+}
+
+Result<int64_t> PriceBook::beginning_with(const std::string& text) {
+  return parts_->run("store.count", [&]() -> Result<int64_t> {
+    SQLite::Statement row(*parts_->db, "SELECT count(*) FROM requests r WHERE " + begins());
+    bind_beginning(row, text);
+    return row.executeStep() ? row.getColumn(0).getInt64() : 0;
   });
 }
 

@@ -23,8 +23,11 @@ class PriceBook {
   PriceBook& operator=(PriceBook&&) noexcept;
 
   // Ids of the rows that `text` names: the row's own id, the provider's request or response id, or
-  // else the beginning of the row's id. At most `limit`, newest first.
+  // else the beginning of the row's id. At most `limit`, newest first. A beginning
+  // names no rows of the self-test, which no report shows either.
   [[nodiscard]] Result<std::vector<std::string>> find(const std::string& text, int64_t limit = 10);
+  // How many rows have an id that begins like that.
+  [[nodiscard]] Result<int64_t> beginning_with(const std::string& text);
   // not_found: there is no such row.
   [[nodiscard]] Result<ExplainedCall> explain(const std::string& id);
   [[nodiscard]] Result<PriceNotes> notes(const Filter& filter);

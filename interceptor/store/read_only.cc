@@ -44,14 +44,25 @@ Result<std::unique_ptr<SQLite::Database>> try_open(const std::string& name, int 
 
 }  // namespace
 
-Result<std::unique_ptr<SQLite::Database>> open_read_only(const std::filesystem::path& path) {
+Result<uintmax_t> size_of_database(const std::filesystem::path& path, const char* where) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
-  if (error || size == 0) return fail(Code::not_found, "store.queries.open");
+  if (error) {
+    const Code code = code_of_errno(error.value());
+    return code == Code::not_found ? fail(code, where) : fail(code, where, error.value());
+  }
+  if (size == 0) return fail(Code::not_found, where);
+  return size;
+}
+
+Result<std::unique_ptr<SQLite::Database>> open_read_only(const std::filesystem::path& path) {
+  if (const auto size = size_of_database(path, "store.queries.open"); !size)
+    return std::unexpected(size.error());
   auto opened = try_open(path.string(), 0);
   if (opened || opened.error().code != Code::permission) return opened;
   // In a folder that we may not write, SQLite cannot make the -shm of a WAL database. Without a
   // -wal nobody is writing either, and the file can be read as it lies there.
+  std::error_code error;
   const auto wal = std::filesystem::file_size(path.string() + "-wal", error);
   if (!error && wal > 0) return opened;
   return try_open(

@@ -7,6 +7,7 @@ import pytest
 
 import user_manager as managers
 from pair import wait_for
+from symptoms import running
 
 URL = "https://api.openai.com/v1/chat/completions"
 CURL = f"""curl -sS --fail -m 20 -H 'content-type: application/json' -d '{{"model":"gpt-5-mini"}}' {URL}"""
@@ -106,3 +107,16 @@ def test_uninstall_ends_it(bare):
     wait_for("the end", lambda: not any("halton-meter" in command
                                         for _, command in bare.processes()), 10)
     assert not bare.files("~/.halton-meter").exists()
+
+
+def test_the_usual_port_again(bare):
+    """doctor's next step for ports that were taken at the start: it works without systemd."""
+    hold = "import socket, time; s = socket.create_server(('127.0.0.1', 8081)); time.sleep(600)"
+    with running(bare, "time.sleep(600)", "python3", "-c", hold):
+        assert bare.meter("start", "--detach", "--quiet").returncode == 0
+        assert bare.status()["ports"]["edge"] == 8082
+    checks = json.loads(bare.meter("doctor", "--json").stdout)["checks"]
+    (step,) = [check["next"] for check in checks if check["id"] == "ports"]
+    told = bare.run("sh", "-c", step, environment={"PATH": f"{managers.BIN}:{managers.PATH}"})
+    assert told.returncode == 0, (step, told)
+    assert bare.status()["ports"]["edge"] == 8081 and healthy(bare)

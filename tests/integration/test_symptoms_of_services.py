@@ -43,7 +43,17 @@ def daemon_does_not_start(world):
     world.run("mv", good, good + ".good", check=True)
     world.write(good, "#!/bin/sh\nexit 7\n", mode=0o755)
     world.kill(world.main_pid(DAEMON))
-    wait_for("start-limit-hit", lambda: world.property(DAEMON, "ActiveState") == "failed", 60)
+    for pid, command in world.processes():
+        if command.startswith(good):
+            world.kill(pid)  # its worker
+    findings = set()  # between two attempts systemd keeps our socket: no stranger to be blamed
+
+    def given_up():
+        findings.add(examine(world)[1]["ports"]["finding"])
+        return world.property(DAEMON, "ActiveState") == "failed"
+
+    wait_for("start-limit-hit", given_up, 60)
+    assert not [finding for finding in findings if "held by" in finding], findings
     finds(world, "services", "broken", "given up on", "code 7", "halton-meter rescue")
     call = f"HTTPS_PROXY=http://127.0.0.1:8081 {CURL} --cacert {HOME}/provider-ca.pem"
     assert world.run("sh", "-c", call).returncode in (0, 60)  # nobody is cut off; 60: still metered

@@ -14,6 +14,7 @@ import threading
 
 import calls
 import pair as pairs
+import pytest
 from pair import wait_for
 
 
@@ -53,15 +54,17 @@ def test_rows_and_projects(metered):
     assert [call["id"] for call in now["calls"]] == [row["id"] for row in reversed(rows)]
 
 
-def test_a_full_disk_is_no_whole_export(metered):
+@pytest.mark.parametrize("command", ["export", "report", "status", "projects", "completion bash"])
+def test_a_full_disk_is_no_whole_answer(metered, command):
     """What could not be written is a failure, and said."""
     one_call(metered)
     metered.rows(1)
     with open("/dev/full", "w") as full:
-        told = subprocess.run([pairs.BIN / "halton-meter", "export"], stdout=full,
+        told = subprocess.run([pairs.BIN / "halton-meter", *command.split()], stdout=full,
                               stderr=subprocess.PIPE, text=True, timeout=30,
                               env=pairs.clean_environment(metered.home))
-    assert told.returncode == 1 and "not everything could be written" in told.stderr
+    assert told.returncode == 1 and told.stderr.count("not everything could be written") == 1
+    assert "What to do: " in told.stderr
 
 
 def test_top_on_a_terminal(metered):

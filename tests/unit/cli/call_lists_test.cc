@@ -53,6 +53,9 @@ struct CallsFixture : CliFixture {
     hm::MissRecord miss = hm::store::sample_miss("gate_closed", 2);
     miss.at_us = kNoon - 2 * kMinuteUs;
     bench.queue.push(std::move(miss));
+    keep();
+  }
+  void keep() {
     REQUIRE(bench.writer->flush(hm::store::kLong));
     bench.writer.reset();
     std::filesystem::create_directories(context.home.root());
@@ -94,6 +97,31 @@ TEST_CASE_METHOD(CliFixture, "projects, export and top without a database", "[li
     CHECK(run({command}) == 1);
     CHECK(holds(err.str(), "What to do: halton-meter doctor"));
   }
+}
+
+TEST_CASE_METHOD(CliFixture, "a database that cannot be reached is not an empty one", "[lists]") {
+  std::filesystem::create_directories(context.home.database());
+  const auto refused = [&](const std::vector<std::string>& words) {
+    INFO(words[0]);
+    CHECK(run(words) == kEnvironment);
+    CHECK(holds(err.str(), "is a directory"));
+    CHECK_FALSE(holds(err.str(), "store."));
+    CHECK(holds(err.str(), "What to do: halton-meter doctor"));
+  };
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"report"},
+                                             {"report", "--json"},
+                                             {"report", "--explain", "x"},
+                                             {"projects"},
+                                             {"top"},
+                                             {"export"},
+                                             {"pricing", "unpriced"},
+                                             {"pricing", "reprice"},
+                                             {"bodies", "stats"},
+                                             {"bodies", "purge"}})
+    refused(words);
+  CHECK(run({"status"}) == kNotWell);
+  CHECK(holds(out.str(), "unreadable"));
 }
 
 TEST_CASE_METHOD(CallsFixture, "projects: calls, cost, last call; of a period", "[lists]") {
@@ -144,6 +172,17 @@ TEST_CASE_METHOD(CallsFixture, "export: every row once, no price is not zero", "
   CHECK(holds(lines, "\"cost_pico_usd\":3000000000,\"cost_usd\":\"0.003\","));
   CHECK(holds(lines, "\"tokens_complete\":false,\"incomplete_reason\":"));
   CHECK(holds(lines, "\"host\":\"=host\\r\\n2\""));
+}
+
+TEST_CASE_METHOD(CallsFixture, "report --explain: a beginning that many ids have in common",
+                 "[lists]") {
+  bench.start();
+  for (int i = 0; i < 13; ++i)
+    call(i, "shop", [&](hm::CallRecord& r) { r.id = "many-" + std::to_string(i); });
+  keep();
+  CHECK(run({"report", "--explain", "many"}) == kNotWell);
+  CHECK(err.str().find("many-0\n") < err.str().find("many-9\n"));
+  CHECK(holds(err.str(), "  and 3 more\nWhat to do: "));
 }
 
 TEST_CASE_METHOD(CallsFixture, "top: the last minutes and the last calls", "[lists]") {

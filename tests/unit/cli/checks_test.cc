@@ -1,6 +1,7 @@
 // Findings of doctor that depend on files alone: CA, bundle, folder, database, ports file. Each
 // case makes the state, and expects verdict and next action.
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -223,6 +224,24 @@ TEST_CASE("doctor: the ports file against what listens", "[doctor]") {
     CHECK(finding.find(one.finding) != std::string::npos);
     CHECK(finding.empty() == (*one.finding == '\0'));
   }
+}
+
+TEST_CASE("doctor: who holds a port, and how to have the usual one again", "[doctor]") {
+  const auto we = static_cast<int64_t>(::getuid());
+  CHECK(kept_for_us({.pid = 14, .uid = we, .name = "systemd"}));
+  CHECK_FALSE(kept_for_us({.pid = 14, .uid = we + 1, .name = "systemd"}));
+  CHECK_FALSE(kept_for_us({.pid = 14, .uid = we, .name = "python3"}));
+  CHECK(begin_anew(true, 0).starts_with("systemctl --user stop "));
+  CHECK(begin_anew(false, 77) ==
+        "kill 77; tail --pid=77 -f /dev/null; halton-meter start --detach");
+  CHECK(begin_anew(false, 0).find("systemctl") == std::string::npos);
+}
+
+TEST_CASE_METHOD(ChecksFixture, "doctor: a folder in the database's place", "[doctor]") {
+  const std::string file = context.home.database().string();
+  fs::create_directory(file);
+  expect(kDatabaseCheck, Severity::broken, "is a directory", "mv " + file + " " + file + ".aside",
+         Remedy::none);
 }
 
 TEST_CASE_METHOD(ChecksFixture, "bodies: counted, and removed by age; a dry run removes nothing",

@@ -44,6 +44,9 @@ TEST_CASE_METHOD(CliFixture, "usage errors are 2, on stderr") {
   CHECK_FALSE(holds(err.str(), "did you mean"));
   CHECK(run({"help", "stauts"}) == kUsage);
   CHECK(holds(err.str(), "did you mean 'status'?"));
+  CHECK_FALSE(holds(err.str(), "help help"));
+  CHECK(run({"bodies", "stats", "--vacuum"}) == kUsage);
+  CHECK(run({"run", "--project", "--", "true"}) == kUsage);
   CHECK(run({"report", "--colour"}) == kUsage);
   CHECK(run({"report", "extra"}) == kUsage);
   CHECK(run({"report", "--since", "soon"}) == kUsage);
@@ -55,6 +58,11 @@ TEST_CASE_METHOD(CliFixture, "usage errors are 2, on stderr") {
   CHECK(run({"run"}) == kUsage);
   CHECK(run({"run", "--project", "no good", "--", "true"}) == kUsage);
   CHECK(out.str().empty());
+}
+
+TEST_CASE_METHOD(CliFixture, "the shell completes every word of pricing") {
+  CHECK(run({"completion", "bash"}) == kFine);
+  CHECK(holds(out.str(), "unpriced reprice key'"));
 }
 
 TEST_CASE_METHOD(CliFixture, "env says nothing when no edge answers") {

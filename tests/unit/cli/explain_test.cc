@@ -125,6 +125,7 @@ TEST_CASE("reasons and flags have sentences; a word from elsewhere stands for it
 TEST_CASE_METHOD(CliFixture, "report --explain: what cannot be explained") {
   CHECK(run({"report", "--explain", "nobody"}) == kNotWell);
   CHECK(holds(err.str(), "no call has an id like 'nobody'"));
+  CHECK(holds(err.str(), "What to do: "));
   CHECK(run({"report", "--explain", "x", "--since", "7d"}) == kUsage);
   CHECK(run({"report", "--explain", "x", "--csv"}) == kUsage);
   CHECK(run({"report", "--explain"}) == kUsage);

@@ -42,6 +42,7 @@ TEST_CASE("the words of another command are left alone") {
   REQUIRE(value);
   CHECK(value->value("project") == "curl");
   CHECK(value->operands() == Words{"wget"});
+  CHECK_FALSE(parse_flags(kSpecs, {"--project", "--", "true"}, true));  // no value was given
   // A second "--" belongs to the command.
   CHECK(parse_flags(kSpecs, {"--", "git", "--", "x"}, true)->operands() == Words{"git", "--", "x"});
   CHECK(parse_flags(kSpecs, {"git", "--", "x"}, true)->operands() == Words{"git", "--", "x"});

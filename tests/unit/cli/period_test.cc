@@ -108,6 +108,23 @@ TEST_CASE("contradictions are told") {
         std::string::npos);
 }
 
+TEST_CASE("a period from and to so long ago") {
+  const auto range = period_of({.since = {}, .from = "7d", .to = "2h"}, kNow);
+  REQUIRE(range);
+  CHECK(range->from_us == kNow - 7 * kDay);
+  CHECK(range->to_us == kNow - 2 * kHour);
+}
+
+TEST_CASE("what is wrong with a time is told") {
+  const auto old = period_of({.since = {}, .from = "1969-01-01", .to = {}}, kNow);
+  REQUIRE_FALSE(old);
+  CHECK(old.error().find("from 1970 on") != std::string::npos);
+  CHECK(period_of({.since = {}, .from = "2999-01-01", .to = {}}, kNow).error() ==
+        "--from 2999-01-01 lies in the future");
+  CHECK(period_of({.since = "2999-01-01", .from = {}, .to = {}}, kNow).error() ==
+        "--since 2999-01-01 lies in the future");
+}
+
 TEST_CASE("ago") {
   CHECK(ago(kNow - 5 * kSecond, kNow) == "5 s ago");
   CHECK(ago(kNow - 300 * kSecond, kNow) == "5 min ago");

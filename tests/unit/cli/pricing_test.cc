@@ -159,6 +159,22 @@ TEST_CASE_METHOD(PricingFixture, "pricing unpriced without a database, and usage
     CHECK(run(words) == kUsage);
 }
 
+TEST_CASE_METHOD(PricingFixture, "what pricing cannot find it says in words, with a next step") {
+  CHECK(run({"pricing", "check", "/nosuch"}) == kNotWell);
+  CHECK(holds(err.str(), "/nosuch cannot be read: no such file or directory\nWhat to do: "));
+  CHECK(run({"pricing", "list", "--provider", "nosuch"}) == kNotWell);
+  CHECK(holds(err.str(), "What to do: halton-meter pricing list"));
+  std::filesystem::create_directories(context.home.root());
+  REQUIRE(hm::replace_file(context.home.database(), std::string(9000, 'x')));
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"pricing", "reprice"}, {"bodies", "stats"}}) {
+    CHECK(run(words) == kNotWell);
+    CHECK(holds(err.str(), context.home.database().string()));
+    CHECK_FALSE(holds(err.str(), "store."));
+    CHECK(holds(err.str(), "What to do: halton-meter doctor"));
+  }
+}
+
 TEST_CASE_METHOD(PricingFixture, "reprice without a database, and with a bad rates.toml") {
   CHECK(run({"pricing", "reprice", "--json"}) == kFine);
   CHECK(holds(out.str(), "\"looked_at\": 0"));

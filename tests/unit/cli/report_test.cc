@@ -129,6 +129,14 @@ TEST_CASE("the report as CSV is its first table") {
             PicoUsd().exact_dollars() + ",1500,9000\r\n");
 }
 
+TEST_CASE("a CSV by provider names every column once") {
+  Report report = sample();
+  report.sections.front().table = ReportTable::provider;
+  const std::string csv = report_csv(report);
+  CHECK(csv.starts_with("provider,requests,errors,"));
+  CHECK(csv.find("\r\nshop,1234,0,") != std::string::npos);
+}
+
 TEST_CASE("calls past the meter as a table of their own") {
   Report report = sample();
   report.wish.misses_only = true;

@@ -142,3 +142,13 @@ TEST_CASE("a program is looked for where PATH says") {
   CHECK(find_program("/bin/sh", "").value() == "/bin/sh");
   CHECK(find_program("", "/bin").error() == 127);
 }
+
+TEST_CASE_METHOD(CliFixture, "without certificates the command runs, and the next step is told") {
+  std::filesystem::create_directories(context.home.root());
+  std::ofstream(context.home.ca_dir()) << "no folder";
+  CHECK(run({"run", "--", "true"}) == 0);
+  CHECK(err.str().find("not metered: its certificates in " + context.home.ca_dir().string()) !=
+        std::string::npos);
+  CHECK(err.str().find("ca_store") == std::string::npos);
+  CHECK(err.str().find("What to do: halton-meter doctor\n") != std::string::npos);
+}

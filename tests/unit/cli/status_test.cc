@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "cli/text.h"
 #include "tests/unit/cli/cli_fixture.h"
 
 using namespace hm::cli;
@@ -200,6 +201,26 @@ TEST_CASE("an origin that does not answer is named, with what it costs and how t
   REQUIRE_FALSE(report.hints.empty());
   CHECK(report.hints[0].find("halton-meter reload") != std::string::npos);
   CHECK(status_json(facts, report, "9.9.9").find("\"tunnelled\": \"3\"") != std::string::npos);
+}
+
+TEST_CASE_METHOD(CliFixture, "a narrow terminal loses no detail") {
+  StatusFacts facts = healthy();
+  facts.database = "/home/alice/.halton-meter/db.sqlite";
+  facts.daemon = StatusAnswer::parse(
+      "pid=11\ndistrust.0=host=chatgpt.com client=codex pid=7 variable=CODEX_CA_CERTIFICATE\n");
+  const StatusReport report = judge_status(facts);
+  for (const bool boxed : {false, true})
+    for (const size_t width : {80U, 60U, 40U}) {
+      context.style = {.boxed = boxed, .width = width};
+      const std::string text = status_text(report, context);
+      CAPTURE(text);
+      for (const char* part :
+           {"PID 10", "127.0.0.1:8081", "127.0.0.1:8090", "127.0.0.1:8765", "CODEX_CA_CERTIFICATE",
+            "db.sqlite", "25 of 1,000", "metered share", "not needed on"})
+        CHECK(text.find(part) != std::string::npos);
+      std::istringstream lines(text.substr(0, text.find("A client that refuses")));
+      for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= width);
+    }
 }
 
 TEST_CASE_METHOD(CliFixture, "the verdict is in the first line, and in the JSON") {

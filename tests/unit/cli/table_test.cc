@@ -60,6 +60,43 @@ TEST_CASE("what cannot be dropped is cut") {
   }
 }
 
+TEST_CASE("a column that wraps goes on under itself, and below its row when there is no room") {
+  Table table({{"part"}, {"detail", Align::left, 0, true}});
+  table.add({"edge", "PID 10, 127.0.0.1:8081, open"});
+  table.add({"database", "/home/alice/.halton-meter/db.sqlite"});
+  CHECK(table.text({.boxed = false, .width = 36}) ==
+        "part      detail\n"
+        "edge      PID 10, 127.0.0.1:8081,\n"
+        "          open\n"
+        "database  /home/alice/.halton-meter/\n"
+        "          db.sqlite\n");
+  CHECK(table.text({.boxed = true, .width = 35}) ==
+        "┌──────────┬──────────────────────┐\n"
+        "│ part     │ detail               │\n"
+        "├──────────┼──────────────────────┤\n"
+        "│ edge     │ PID 10,              │\n"
+        "│          │ 127.0.0.1:8081, open │\n"
+        "│ database │ /home/alice/         │\n"
+        "│          │ .halton-meter/       │\n"
+        "│          │ db.sqlite            │\n"
+        "└──────────┴──────────────────────┘\n");
+  Table narrow({{"the component"}, {"state"}, {"detail", Align::left, 0, true}});
+  narrow.add({"edge", "healthy", "PID 10, 127.0.0.1:8081"});
+  CHECK(narrow.text({.boxed = false, .width = 30}) ==
+        "the component  state\n"
+        "edge           healthy\n"
+        "  PID 10,\n"
+        "  127.0.0.1:8081\n");
+  CHECK(narrow.text({.boxed = true, .width = 30}) ==
+        "┌───────────────┬─────────┐\n"
+        "│ the component │ state   │\n"
+        "├───────────────┼─────────┤\n"
+        "│ edge          │ healthy │\n"
+        "│   PID 10,               │\n"
+        "│   127.0.0.1:8081        │\n"
+        "└───────────────┴─────────┘\n");
+}
+
 TEST_CASE("cells cannot smuggle control characters") {
   Table table({{"model"}});
   table.add({"evil\x1b[2J"});

@@ -293,6 +293,14 @@ TEST_CASE("no database is not found, other files are malformed") {
     std::ofstream(folder / "empty.sqlite");
   }
   CHECK(Queries::open(folder / "empty.sqlite").error().code == Code::not_found);
+  // Not to be reached is not the same as not there. (Nothing is closed to root, which tests may
+  // be.)
+  std::filesystem::create_directory(folder / "folder.sqlite");
+  std::filesystem::create_symlink("loop.sqlite", folder / "loop.sqlite");
+  for (const char* name : {"folder.sqlite", "loop.sqlite", "empty.sqlite/below.sqlite"}) {
+    INFO(name);
+    CHECK(Queries::open(folder / name).error().code == Code::system);
+  }
   {
     std::ofstream(folder / "text.sqlite") << std::string(5000, 'x');
   }

@@ -372,17 +372,24 @@ TEST_CASE("calls are found by their id, its beginning, and the provider's ids") 
   two.response_id = "msg_2";
   bench.push(one);
   bench.push(two);
+  // Nobody's call: to be found by its own id only.
+  CallRecord self_test = call_of("aaaa-3", "claude-sonnet-5");
+  self_test.provider = "halton-meter";
+  bench.push(self_test);
   auto book = PriceBook::open(bench.options.database);
   REQUIRE(book);
   using Ids = std::vector<std::string>;
   CHECK(*book->find("aaaa-1") == Ids{"aaaa-1"});
   CHECK(book->find("aaaa")->size() == 2);
+  CHECK(*book->find("aaaa-3") == Ids{"aaaa-3"});
   CHECK(book->find("aaaa", 1)->size() == 1);
   CHECK(*book->find("req_1") == Ids{"aaaa-1"});
   CHECK(*book->find("msg_2") == Ids{"aaaa-2"});
   CHECK(book->find("aaab")->empty());
   CHECK(book->find("%")->empty());
   CHECK(book->find("")->empty());
+  CHECK(*book->beginning_with("aaaa") == 2);
+  CHECK(*book->beginning_with("aaab") == 0);
   const auto none = book->explain("none");
   REQUIRE_FALSE(none);
   CHECK(none.error().code == Code::not_found);
