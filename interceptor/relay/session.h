@@ -98,7 +98,7 @@ class Session final : private Side::Owner, private RecordSink {
   void end_direction(Side& from);
   void end_if_over();
   void record_miss(const char* reason, std::string detail = {});
-  void note_flight();
+  void note_flight(int64_t about_to_begin = 0);
   void enter_unmetered();
   void leave_when_known();
   [[nodiscard]] bool carrying() const;  // relaying or raw: bytes go both ways

@@ -95,6 +95,8 @@ void Session::on_side_plaintext(Side& side, Bytes plaintext) {
     client_spoke_ = true;
     context_.trust.trusted(facts_.host, hello_shape_);
   }
+  // Killed between the call and the look, it would be nobody's.
+  if (from_client && tap_ != nullptr && tap_->may_begin_call(plaintext)) note_flight(1);
   forward(other(side), plaintext);  // the call first, then the look
   if (tap_ == nullptr) return;
   tap_->look(from_client, plaintext);

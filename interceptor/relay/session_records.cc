@@ -37,10 +37,10 @@ void Session::on_attributed(const Attribution& attribution) {
 }
 
 // What was begun is what has its row, or will have one.
-void Session::note_flight() {
+void Session::note_flight(int64_t about_to_begin) {
   if (flight_ == FlightLog::kNone) return;
   const auto open = tap_ != nullptr ? static_cast<int64_t>(tap_->open_calls()) : 0;
-  context_.flights->note(flight_, pushed_ + open);
+  context_.flights->note(flight_, pushed_ + open + about_to_begin);
 }
 
 bool Session::push(CallRecord&& record) noexcept {

@@ -100,6 +100,15 @@ bool Tap::mid_message() const noexcept {
   return observer_ != nullptr && observer_->mid_message();
 }
 
+bool Tap::may_begin_call(Bytes from_client) const noexcept {
+  constexpr uint8_t kHeaders = 0x01;
+  constexpr size_t kTypeAt = 3;
+  if (observer_ == nullptr || mid_message()) return false;
+  if (alpn_ == "h2" || found_http2())
+    return from_client.size() > kTypeAt && from_client[kTypeAt] == kHeaders;
+  return open_exchanges() == 0;
+}
+
 size_t Tap::open_calls() const noexcept {
   return observer_ != nullptr ? meter_->open_calls() : 0;
 }

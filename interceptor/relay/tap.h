@@ -43,6 +43,10 @@ class Tap {
   [[nodiscard]] size_t open_exchanges() const noexcept;
   // The client has begun a request that is no exchange yet.
   [[nodiscard]] bool mid_message() const noexcept;
+  // Could these bytes of the client, not looked at yet, begin a call? For who must know before they
+  // are forwarded. In doubt yes while nothing is under way; of HTTP/2 the first frame's type tells
+  // (RFC 9113 4.1, 6.2).
+  [[nodiscard]] bool may_begin_call(Bytes from_client) const noexcept;
   // Calls that will have a row.
   [[nodiscard]] size_t open_calls() const noexcept;
   // No protocol was agreed on by name, and it turned out to be HTTP/2.
