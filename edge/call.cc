@@ -135,6 +135,7 @@ void Call::on_asked(AskResult result) {
     case AskResult::Kind::silent:
       return ask_failed("ask_timeout");
     case AskResult::Kind::lost:
+      second_try_ = true;
       return ask_failed("interceptor_lost");
     case AskResult::Kind::answered:
       break;

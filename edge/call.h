@@ -107,7 +107,7 @@ class Call final : private net::TcpStream::Owner, private net::Tunnel::Owner {
   int64_t process_ = 0;  // the interceptor that has this call, as far as known
   uint16_t client_port_ = 0;
   bool llm_ = false;
-  bool second_try_ = false;  // the interceptor could not reach the origin
+  bool second_try_ = false;  // the interceptor had its time for it
   bool client_eof_ = false;
   MissLedger::Entry entry_ = MissLedger::kNone;  // in the ledger while the raw tunnel is open
   bool missed_ = false;                          // this call is in the ledger, completed
