@@ -19,7 +19,7 @@
 #include "cli/units.h"
 #include "cli/usable_home.h"
 #include "common/base/port_holder.h"
-#include "common/config/config.h"
+#include "common/config/last_good.h"
 #include "interceptor/tls/ca_store.h"
 
 namespace hm::cli {
@@ -132,7 +132,7 @@ bool Installer::make_home() {
   adopt_earlier_proxy();
   adopt_earlier_roots();
   settings_ = load_settings(context_);
-  for (const std::string& warning : config::load(context_.home.config()).warnings)
+  for (const std::string& warning : config::load_in_force(context_.home.config()).warnings)
     notes_.push_back("configuration: " + warning);
   steps_.done(detail);
   return true;
@@ -247,7 +247,7 @@ bool Installer::make_bundle() {
 // The processes take the next free port themselves; here it is said who is in the way.
 bool Installer::look_at_ports() {
   steps_.begin("ports");
-  const config::Config config = config::load(context_.home.config()).config;
+  const config::Config config = config::load_in_force(context_.home.config()).config;
   const auto bound = bound_ports(context_.place);
   const bool ours_run = edge_was_active_ || daemon_was_active_;
   std::string detail;
@@ -314,6 +314,7 @@ void Installer::watch_home() {
   files_.watch_new(context_.place.edge_socket.parent_path());
   for (const auto& data : {home.database(), home.edge_log(), home.daemon_log()})
     for (const char* suffix : {"", "-wal", "-shm"}) files_.watch_new(data.string() + suffix);
+  files_.watch(config::last_good_file(home.config()));
   files_.watch(home.ports());
   files_.watch_new(home.ports().string() + ".lock");
 }

@@ -5,7 +5,7 @@
 #include "cli/rc_block.h"
 #include "cli/trust_files.h"
 #include "cli/user_places.h"
-#include "common/config/config.h"
+#include "common/config/last_good.h"
 
 namespace hm::cli {
 
@@ -16,7 +16,7 @@ std::filesystem::path environment_d_file(const Context& context) {
 EnvFilesPlan Installer::env_plan() const {
   return {.places = places_,
           .ports_file = context_.home.ports(),
-          .upstream = config::load(context_.home.config()).config.upstream.proxy};
+          .upstream = config::load_in_force(context_.home.config()).config.upstream.proxy};
 }
 
 void refresh_session_environment(const Context& context) {

@@ -4,7 +4,7 @@
 #include "cli/env_files.h"
 #include "cli/log_lines.h"
 #include "cli/text.h"
-#include "common/config/config.h"
+#include "common/config/last_good.h"
 
 namespace hm::cli {
 namespace {
@@ -43,7 +43,7 @@ Finding run(const Patient& patient) {
             room ? "halton-meter bodies purge --vacuum" : "halton-meter bodies purge"};
   }
   // Two processes keep three files each.
-  const int64_t allowed = 2 * 3 * config::load(home.config()).config.log.max_bytes;
+  const int64_t allowed = 2 * 3 * config::load_in_force(home.config()).config.log.max_bytes;
   if (logs > allowed + allowed / 2)
     return {Severity::note,
             "the logs take " + thousands(logs / kMiB) + " MiB, and [log] max_bytes allows " +

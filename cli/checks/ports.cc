@@ -3,7 +3,7 @@
 #include "cli/checks/check.h"
 #include "cli/pair_service.h"
 #include "cli/text.h"
-#include "common/config/config.h"
+#include "common/config/last_good.h"
 
 namespace hm::cli {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 Finding run(const Patient& patient) {
   if (const std::string wrong = wrong_port(patient.status); !wrong.empty())
     return {Severity::broken, wrong, "halton-meter restart", Remedy::restart};
-  const config::Config config = config::load(patient.context.home.config()).config;
+  const config::Config config = config::load_in_force(patient.context.home.config()).config;
   const BoundPorts& bound = patient.status.ports;
   struct Door {
     const char* name;
@@ -62,7 +62,9 @@ Finding run(const Patient& patient) {
 }  // namespace
 
 bool kept_for_us(const PortHolder& holder) {
-  return holder.name == "systemd" && holder.uid == static_cast<int64_t>(::getuid());
+  // "(erceptor)": its child that is about to become our process.
+  return (holder.name == "systemd" || holder.name.starts_with('(')) &&
+         holder.uid == static_cast<int64_t>(::getuid());
 }
 
 std::string begin_anew(bool has_units, int64_t supervisor) {

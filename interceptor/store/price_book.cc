@@ -13,7 +13,9 @@ namespace hm::store {
 namespace {
 
 std::string begins() {
-  return std::string("id >= ? AND id < ? AND ") + kNoSelfTest;
+  std::string condition = "id >= ? AND id < ? AND ";
+  condition += kNoSelfTest;
+  return condition;
 }
 
 // The ids behind the text: ids are ASCII, and nothing in ASCII sorts behind 0x7F.

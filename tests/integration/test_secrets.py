@@ -107,8 +107,10 @@ def send(wire, kind, target=calls.CHAT, body=None, host=calls.HOST, headers=()):
 def written_files(pair):
     for folder in (pair.home, pair.run_dir, pair.folder):
         for path in sorted(folder.rglob("*")):
-            # Sockets hold nothing; config.toml is the user's own file.
-            if path.is_file() and path.name != "config.toml":
+            # Sockets hold nothing; config.toml is the user's own file, and its copy as closed as it.
+            if path.name == "config.toml.good":
+                assert path.stat().st_mode & 0o777 == 0o600
+            elif path.is_file() and path.name != "config.toml":
                 yield path
 
 

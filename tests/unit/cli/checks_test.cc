@@ -229,6 +229,7 @@ TEST_CASE("doctor: the ports file against what listens", "[doctor]") {
 TEST_CASE("doctor: who holds a port, and how to have the usual one again", "[doctor]") {
   const auto we = static_cast<int64_t>(::getuid());
   CHECK(kept_for_us({.pid = 14, .uid = we, .name = "systemd"}));
+  CHECK(kept_for_us({.pid = 15, .uid = we, .name = "(erceptor)"}));
   CHECK_FALSE(kept_for_us({.pid = 14, .uid = we + 1, .name = "systemd"}));
   CHECK_FALSE(kept_for_us({.pid = 14, .uid = we, .name = "python3"}));
   CHECK(begin_anew(true, 0).starts_with("systemctl --user stop "));
