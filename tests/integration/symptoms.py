@@ -49,10 +49,16 @@ def examine(world, **more):
 
 
 def finds(world, check, state, *words, code=None, **more):
-    """doctor says so, in these words, and with a next action; verdict and exit code follow."""
-    verdict, checks, ended = examine(world, **more)
-    found = checks[check]
-    assert found["state"] == state, checks
+    """doctor says so, in these words, and with a next action; verdict and exit code follow. What has
+    just been done may take a moment until it can be seen."""
+    end = time.monotonic() + 10
+    while True:
+        verdict, checks, ended = examine(world, **more)
+        found = checks[check]
+        if found["state"] == state or time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    assert found["state"] == state, (check, found, checks)
     for word in words:
         assert word in found["finding"] + " " + found["next"], found
     assert found["next"], found
