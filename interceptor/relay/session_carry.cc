@@ -96,7 +96,8 @@ void Session::on_side_plaintext(Side& side, Bytes plaintext) {
     context_.trust.trusted(facts_.host, hello_shape_);
   }
   // Killed between the call and the look, it would be nobody's.
-  if (from_client && tap_ != nullptr && tap_->may_begin_call(plaintext)) note_flight(1);
+  if (from_client && tap_ != nullptr)
+    if (const int64_t calls = tap_->may_begin(plaintext); calls > 0) note_flight(calls);
   forward(other(side), plaintext);  // the call first, then the look
   if (tap_ == nullptr) return;
   tap_->look(from_client, plaintext);

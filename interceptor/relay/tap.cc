@@ -1,6 +1,8 @@
 #include "interceptor/relay/tap.h"
 
+#include <algorithm>
 #include <exception>
+#include <string_view>
 #include <utility>
 
 #include "common/base/counters.h"
@@ -100,13 +102,22 @@ bool Tap::mid_message() const noexcept {
   return observer_ != nullptr && observer_->mid_message();
 }
 
-bool Tap::may_begin_call(Bytes from_client) const noexcept {
-  constexpr uint8_t kHeaders = 0x01;
+int64_t Tap::may_begin(Bytes from_client) const noexcept {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  constexpr size_t kFrameHead = 9;
   constexpr size_t kTypeAt = 3;
-  if (observer_ == nullptr || mid_message()) return false;
-  if (alpn_ == "h2" || found_http2())
-    return from_client.size() > kTypeAt && from_client[kTypeAt] == kHeaders;
-  return open_exchanges() == 0;
+  constexpr uint8_t kHeaders = 0x01;
+  if (observer_ == nullptr || mid_message()) return 0;
+  const bool begins = as_text(from_client).starts_with(kPreface);
+  if (alpn_ != "h2" && !found_http2() && !begins) return open_exchanges() == 0 ? 1 : 0;
+  int64_t opened = 0;
+  Bytes rest = from_client.subspan(begins ? kPreface.size() : 0);
+  while (rest.size() >= kFrameHead) {
+    opened += rest[kTypeAt] == kHeaders ? 1 : 0;
+    const size_t payload = size_t{rest[0]} << 16 | size_t{rest[1]} << 8 | size_t{rest[2]};
+    rest = rest.subspan(std::min(rest.size(), kFrameHead + payload));
+  }
+  return opened;
 }
 
 size_t Tap::open_calls() const noexcept {

@@ -43,10 +43,10 @@ class Tap {
   [[nodiscard]] size_t open_exchanges() const noexcept;
   // The client has begun a request that is no exchange yet.
   [[nodiscard]] bool mid_message() const noexcept;
-  // Could these bytes of the client, not looked at yet, begin a call? For who must know before they
-  // are forwarded. In doubt yes while nothing is under way; of HTTP/2 the first frame's type tells
-  // (RFC 9113 4.1, 6.2).
-  [[nodiscard]] bool may_begin_call(Bytes from_client) const noexcept;
+  // How many calls these bytes of the client, not looked at yet, may begin. For who must know
+  // before they are forwarded. In doubt one, while nothing is under way; of HTTP/2 the frames that
+  // open streams are counted (RFC 9113 3.4, 4.1, 6.2).
+  [[nodiscard]] int64_t may_begin(Bytes from_client) const noexcept;
   // Calls that will have a row.
   [[nodiscard]] size_t open_calls() const noexcept;
   // No protocol was agreed on by name, and it turned out to be HTTP/2.
