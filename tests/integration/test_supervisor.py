@@ -113,6 +113,8 @@ def test_the_usual_port_again(bare):
     """doctor's next step for ports that were taken at the start: it works without systemd."""
     hold = "import socket, time; s = socket.create_server(('127.0.0.1', 8081)); time.sleep(600)"
     with running(bare, "time.sleep(600)", "python3", "-c", hold):
+        wait_for("the port's holder", lambda: bare.run(
+            "bash", "-c", ": </dev/tcp/127.0.0.1/8081").returncode == 0)
         assert bare.meter("start", "--detach", "--quiet").returncode == 0
         assert bare.status()["ports"]["edge"] == 8082
     checks = json.loads(bare.meter("doctor", "--json").stdout)["checks"]

@@ -126,6 +126,8 @@ def ports_taken(world):
     hold = ("import socket, time; s = [socket.create_server(('127.0.0.1', p)) "
             "for p in (8081, 8090, 8765)]; time.sleep(600)")
     with running(world, "time.sleep(600)", "python3", "-c", hold):
+        wait_for("the last port", lambda: world.run(
+            "bash", "-c", ": </dev/tcp/127.0.0.1/8765").returncode == 0)
         holder = f"python3 (PID {pid_of(world, 'time.sleep(600)')})"
         do(world, "start")
         checks = is_well(world)  # the next free ones were taken
