@@ -38,6 +38,20 @@ StreamId stream_at(const uint8_t* at) {
 H2Frames::H2Frames(From from, H2FrameEvents& events)
     : from_(from), events_(events), state_(from == From::client ? State::preface : State::head) {}
 
+bool H2Frames::begins_with_preface(Bytes bytes) {
+  return as_text(bytes).starts_with(kPreface);
+}
+
+size_t H2Frames::headers_in(Bytes bytes) {
+  if (begins_with_preface(bytes)) bytes = bytes.subspan(kPrefaceSize);
+  size_t count = 0;
+  while (bytes.size() >= kHeadSize) {
+    count += static_cast<Type>(bytes[3]) == Type::headers ? 1 : 0;
+    bytes = bytes.subspan(std::min(bytes.size(), kHeadSize + number(bytes.data(), 3)));
+  }
+  return count;
+}
+
 Result<void> H2Frames::feed(Bytes bytes) {
   while (!failed_ && !bytes.empty()) {
     if (const auto stepped = step(bytes); !stepped) {

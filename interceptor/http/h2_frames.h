@@ -51,6 +51,12 @@ class H2Frames {
            (state_ == State::preface || (state_ == State::head && kept_size_ == 0));
   }
 
+  // Looks ahead, for who cannot wait for the events. `bytes` begin between frames: does the
+  // client's preface come first, and how many HEADERS frames are there? Of the last frame the head
+  // is enough.
+  [[nodiscard]] static bool begins_with_preface(Bytes bytes);
+  [[nodiscard]] static size_t headers_in(Bytes bytes);
+
  private:
   static constexpr size_t kPrefaceSize = 24;
 

@@ -1,13 +1,12 @@
 #include "interceptor/relay/tap.h"
 
-#include <algorithm>
 #include <exception>
-#include <string_view>
 #include <utility>
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "interceptor/http/h1_observer.h"
+#include "interceptor/http/h2_frames.h"
 #include "interceptor/http/h2_observer.h"
 
 namespace hm::relay {
@@ -103,21 +102,10 @@ bool Tap::mid_message() const noexcept {
 }
 
 int64_t Tap::may_begin(Bytes from_client) const noexcept {
-  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-  constexpr size_t kFrameHead = 9;
-  constexpr size_t kTypeAt = 3;
-  constexpr uint8_t kHeaders = 0x01;
   if (observer_ == nullptr || mid_message()) return 0;
-  const bool begins = as_text(from_client).starts_with(kPreface);
-  if (alpn_ != "h2" && !found_http2() && !begins) return open_exchanges() == 0 ? 1 : 0;
-  int64_t opened = 0;
-  Bytes rest = from_client.subspan(begins ? kPreface.size() : 0);
-  while (rest.size() >= kFrameHead) {
-    opened += rest[kTypeAt] == kHeaders ? 1 : 0;
-    const size_t payload = size_t{rest[0]} << 16 | size_t{rest[1]} << 8 | size_t{rest[2]};
-    rest = rest.subspan(std::min(rest.size(), kFrameHead + payload));
-  }
-  return opened;
+  if (alpn_ == "h2" || found_http2() || http::H2Frames::begins_with_preface(from_client))
+    return static_cast<int64_t>(http::H2Frames::headers_in(from_client));
+  return open_exchanges() == 0 ? 1 : 0;
 }
 
 size_t Tap::open_calls() const noexcept {
