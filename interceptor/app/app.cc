@@ -231,7 +231,7 @@ void InterceptorApp::Parts::open_control() {
                        *authority,
                        rates_card,
                        rates_warning,
-                       reading_rates,
+                       [this] { return rates_work != nullptr && rates_work->busy(); },
                        [this] { loop.post([this] { departure.leave(); }); },
                        [this] { return departure.relieve(); },
                        [this] { return departure.leaving() || draining; },

@@ -98,7 +98,6 @@ struct InterceptorApp::Parts {
   size_t most_sessions = static_cast<size_t>(loaded.config.intercept.max_sessions);
   std::string rates_card;
   std::string rates_warning;  // why rates.toml is not in force, and what is
-  bool reading_rates = false;
   uint16_t internal_port = 0;
   uint16_t api_port = 0;
   uint16_t edge_port = 0;  // as its asks say, else as it has written it, else as configured

@@ -68,10 +68,9 @@ void InterceptorApp::Parts::take_up_config(const std::vector<std::string>& chang
 // A file with a fault changes nothing: what is in force stays.
 void InterceptorApp::Parts::read_rates() {
   if (rates_work == nullptr) rates_work = std::make_unique<net::Work>(loop);
-  reading_rates = rates_work->start<pricing::UserRates>(
+  rates_work->start<pricing::UserRates>(
       [file = home.rates()] { return pricing::load_user_rates(file); },
       [this](pricing::UserRates rates) {
-        reading_rates = false;
         rates_warning.clear();
         if (!rates.fault.empty()) {
           rates_warning = rates.fault + "; the rates from before stay in force";

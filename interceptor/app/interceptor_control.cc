@@ -82,7 +82,7 @@ std::string status_answer(const InterceptorFacts& facts) {
 // It is over when both files have been read.
 std::string reload_result(const InterceptorFacts& facts) {
   auto fields = facts.reload.outcome();
-  if (facts.reading_rates) {
+  if (facts.reading_rates()) {
     fields = {{"done", "0"}};
   } else if (!facts.rates_warning.empty()) {
     fields.emplace_back("rates", facts.rates_warning);

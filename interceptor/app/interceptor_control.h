@@ -32,7 +32,7 @@ struct InterceptorFacts {
   const tls::Authority& authority;
   const std::string& rates_card;  // id of the card in force
   const std::string& rates_warning;
-  const bool& reading_rates;
+  std::function<bool()> reading_rates;
   std::function<void()> drain;    // called after the answer has gone out
   std::function<bool()> relieve;  // a successor takes over, if we are leaving
   std::function<bool()> leaving;
