@@ -54,6 +54,10 @@ class Steps:
         self.tls.write(data)
         return self.outgoing.read()
 
+    def call(self):
+        self.sock.sendall(self.record(REQUEST))
+        return self.answer()
+
     def answer(self):
         """Status and the whole body."""
         data = b""
@@ -118,6 +122,14 @@ def late(address, seconds):
     wires.stop_listening(listener)
 
 
+def ready_to_finish(wire, trust):
+    """A client that has our ServerHello and has not answered it yet."""
+    steps = Steps(wire.sock, trust)
+    wire.sock.sendall(steps.hello())
+    steps.shake_hands()
+    return steps
+
+
 def is_metered(pair, trust):
     with pair.connect(calls.HOST, trust=trust) as wire:
         assert calls.post(wire).status == 200
@@ -128,12 +140,9 @@ def test_the_clients_finished_waits(standing):
     """Our ServerHello is out: nobody else can carry the call on."""
     pair, _ = standing("[intercept]\nhandshake_timeout_ms = 1000\n")
     with pair.tunnel(calls.HOST) as wire:
-        steps = Steps(wire.sock, pair.ca_file)
-        wire.sock.sendall(steps.hello())
-        steps.shake_hands()
+        steps = ready_to_finish(wire, pair.ca_file)
         timer = still(pair, pair.interceptor, 1.6)
-        wire.sock.sendall(steps.record(REQUEST))
-        assert steps.answer() == 200
+        assert steps.call() == 200
         timer.join()
     pair.rows(1)
 
@@ -148,8 +157,7 @@ def test_pieces_of_a_hello_wait(standing):
         still(pair, pair.interceptor, 1.6)
         wire.sock.sendall(hello[100:])
         steps.shake_hands()
-        wire.sock.sendall(steps.record(REQUEST))
-        assert steps.answer() == 200
+        assert steps.call() == 200
     pair.rows(1)
     assert pair.database.misses() == []
 
@@ -192,8 +200,7 @@ def test_the_server_hello_waits(standing):
         still(pair, pair.edge, 1.6)
         pair.signal(pair.interceptor, signal.SIGCONT)
         steps.shake_hands()
-        wire.sock.sendall(steps.record(REQUEST))
-        assert steps.answer() == 200
+        assert steps.call() == 200
     assert is_metered(pair, trust)
 
 
@@ -211,8 +218,7 @@ def test_the_origins_answer_waits(make_pair, authority):
             time.sleep(0.2)
             still(pair, pair.interceptor, 1.5)
             steps.shake_hands()
-            wire.sock.sendall(steps.record(REQUEST))
-            assert steps.answer() == 200
+            assert steps.call() == 200
         assert is_metered(pair, trust)
         assert not [key for key in pair.interceptor_status() if key.startswith("silent_origin.")]
 
@@ -245,12 +251,9 @@ def test_a_client_that_is_slow_to_finish_its_handshake(standing):
     """A program that computes between our ServerHello and its Finished: its origin would wait."""
     pair, _ = standing("[intercept]\nhandshake_timeout_ms = 1000\n")
     with pair.tunnel(calls.HOST) as wire:
-        steps = Steps(wire.sock, pair.ca_file)
-        wire.sock.sendall(steps.hello())
-        steps.shake_hands()
+        steps = ready_to_finish(wire, pair.ca_file)
         time.sleep(2.5)
-        wire.sock.sendall(steps.record(REQUEST))
-        assert steps.answer() == 200
+        assert steps.call() == 200
     pair.rows(1)
 
 
@@ -260,11 +263,8 @@ def test_half_a_record_of_the_next_request(world):
     pair, _, interceptor = world()
     old = interceptor.worker
     with pair.tunnel(calls.HOST, timeout=60) as wire:
-        steps = Steps(wire.sock, pair.ca_file)
-        wire.sock.sendall(steps.hello())
-        steps.shake_hands()
-        wire.sock.sendall(steps.record(REQUEST))
-        assert steps.answer() == 200
+        steps = ready_to_finish(wire, pair.ca_file)
+        assert steps.call() == 200
         interceptor.restart()
         record = steps.record(REQUEST)
         wire.sock.sendall(record[:60])

@@ -8,6 +8,13 @@ from installed import (CURL, EDGE, init, processes_named, rows, shell_environmen
 from pair import wait_for
 
 
+def end_carrier(world, carrier):
+    """The program that carried the edge's address ends, with what started it."""
+    for pid in processes_named(world, "sleep 300"):
+        world.kill(pid)
+    carrier.wait(20)
+
+
 def test_uninstall_leaves_nothing(inside):
     """Files, services, session and new shells are as before init --apps."""
     inside.write("~/.bashrc", "alias ll='ls -l'")
@@ -142,18 +149,14 @@ def test_installed_again_while_the_edge_stays(inside):
             assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
             wait_for("a row", lambda: rows(inside) == 1)
             # Who waited to take away the rest has nothing to take away any more.
-            for pid in processes_named(inside, "sleep 300"):
-                inside.kill(pid)
-            carrier.wait(20)
+            end_carrier(inside, carrier)
             wait_for("its end", lambda: not processes_named(inside, "--when-unused"), 40)
             assert inside.status()["verdict"] == "HEALTHY" and rows(inside) == 1
             carrier = inside.popen("bash", "-i", "-c", "exec sleep 300")
             wait_for("the program", lambda: processes_named(inside, "sleep 300"))
     assert inside.meter("uninstall", "--now").returncode == 0
     assert not processes_named(inside, "halton-meter-edge") and not temporary.exists()
-    for pid in processes_named(inside, "sleep 300"):
-        inside.kill(pid)
-    carrier.wait(20)
+    end_carrier(inside, carrier)
 
 
 def test_a_home_that_cannot_be_read(inside):
@@ -191,9 +194,7 @@ def test_what_came_after_uninstall_stays(inside):
     inside.write("~/.halton-meter/config.toml", config, mode=0o600)
     assert inside.meter("run", "--", "sh", "-c", CURL).returncode == 0
     wait_for("a row", lambda: rows(inside) == 1)
-    for pid in processes_named(inside, "sleep 300"):
-        inside.kill(pid)
-    carrier.wait(20)
+    end_carrier(inside, carrier)
     wait_for("the waiter's end", lambda: not processes_named(inside, "--when-unused"), 40)
     assert rows(inside) == 1
     assert inside.files("~/.halton-meter/config.toml").read_text() == config
@@ -211,8 +212,6 @@ def test_a_pair_started_again_goes_on(bare):
     assert told.returncode == 0, told.stderr
     assert bare.meter("run", "--", "sh", "-c", CURL).returncode == 0
     wait_for("a row", lambda: rows(bare) == 1)
-    for pid in processes_named(bare, "sleep 300"):
-        bare.kill(pid)
-    carrier.wait(20)
+    end_carrier(bare, carrier)
     wait_for("the waiter's end", lambda: not processes_named(bare, "--when-unused"), 40)
     assert rows(bare) == 1 and bare.status()["verdict"] == "HEALTHY"
